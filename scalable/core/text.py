@@ -1,0 +1,47 @@
+"""Text made safe and short for a record: valid UTF-8, bounded in the bytes that it takes as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["clean", "clip", "fingerprint"]
+
+MARK = " … [cut]"
+_encoder = msgspec.json.Encoder()
+
+
+def clean(text: str) -> str:
+    """Return the text with lone surrogates written out, so that it can be encoded as UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def clip(text: str, limit: int) -> str:
+    """Return the text, cut so that its JSON form takes at most ``limit`` bytes; a cut is marked."""
+    text = clean(text[:limit]) if len(text) <= limit else clean(text[:limit]) + MARK
+    while (size := len(_encoder.encode(text)) - 2) > limit:
+        kept = text.removesuffix(MARK)
+        text = kept[: min(len(kept) - 1, int(len(kept) * limit / size))].rstrip() + MARK if kept else ""
+    return text
+
+
+def fingerprint(exception_type: str, message: str, frames: Sequence[tuple[str, str, str]]) -> str:
+    """Return a stable id of "the same failure": 16 hex digits.
+
+    ``frames`` are (file name, function, source line) of the user's innermost frames. Line numbers and
+    directories are left out, so the id survives edits elsewhere in the file and moves between machines.
+    The message counts only where there are no frames, with its numbers and addresses masked.
+    """
+    parts = [exception_type]
+    if frames:
+        parts.extend("\0".join(frame) for frame in frames)
+    else:
+        parts.append(re.sub(r"0x[0-9a-fA-F]+|\d+", "#", message))
+    joined = clean("\0\0".join(parts)).encode()
+    return hashlib.blake2b(joined, digest_size=8).hexdigest()
