@@ -1,0 +1,72 @@
+"""What no single field can tell: names that refer to each other, and policies that make sense.
+
+A name counts as known when it is written, even where its own entry has problems.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scalable.core.policy import Retry
+from scalable.manifest.model import DEFAULT, Task
+from scalable.manifest.nodes import Node, Scalar, Table, at
+from scalable.manifest.problems import Place, suggest
+from scalable.manifest.scalars import shown
+
+if TYPE_CHECKING:
+    from scalable.manifest.policies import RetryModel
+    from scalable.manifest.problems import Problems
+
+__all__ = ["check"]
+
+
+def check(root: Table, values: dict[str, Any], problems: Problems) -> None:
+    """Report what is wrong between the fields of a document."""
+    for name, task in values.get("tasks", {}).items():
+        _references(root, name, task, problems)
+    for name in values.get("retry", {}):
+        _policy(at(root, "retry", name), values["retry"][name], f"retry.{name}", problems)
+    for name, target in values.get("targets", {}).items():
+        least, most = getattr(target, "min_workers", 0), getattr(target, "max_workers", None)
+        if most is not None and least > most:
+            place = _place(at(root, "targets", name, "min_workers"))
+            message = f"expected at most max_workers, which is {most}, got {least}"
+            problems.add(place, f"targets.{name}.min_workers", message)
+
+
+def _references(root: Table, name: str, task: Task, problems: Problems) -> None:
+    for field, section, known in (
+        ("component", "components", _names(root, "components")),
+        ("retry", "retry", {*_names(root, "retry"), DEFAULT}),
+    ):
+        wanted = getattr(task, field)
+        if wanted is None or wanted in known:
+            continue
+        node = at(root, "tasks", name, field)
+        written = shown(node) if isinstance(node, Scalar) else repr(wanted)
+        what = "component" if field == "component" else "retry policy"
+        hint = suggest(wanted, known) or f"`{section}:` names none"
+        problems.add(_place(node), f"tasks.{name}.{field}", f"unknown {what} {written}", hint)
+
+
+def _names(root: Table, section: str) -> set[str]:
+    table = at(root, section)
+    return {entry.key for entry in table.entries} if isinstance(table, Table) else set()
+
+
+def _policy(node: Node | None, model: RetryModel, path: str, problems: Problems) -> None:
+    """Hand each number to the real policy by itself, so that its refusal has a place."""
+    for entry in node.entries if isinstance(node, Table) else ():
+        number: dict[str, Any] = {entry.key: getattr(model, entry.key, None)}
+        if not isinstance(number[entry.key], int | float) or not isinstance(entry.node, Scalar):
+            continue
+        try:
+            Retry(**number)
+        except (ValueError, TypeError) as error:
+            # The policy quotes the value, which may be a secret's; what was written is shown instead.
+            expected = str(error).removeprefix("Retry: ").partition(", not ")[0]
+            problems.add(entry.node.place, f"{path}.{entry.key}", f"{expected}, not {shown(entry.node)}")
+
+
+def _place(node: Node | None) -> Place:
+    return Place() if node is None else node.place
