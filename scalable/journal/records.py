@@ -1,0 +1,139 @@
+"""The lines of a run's files, as structs. Field order is the order on disk.
+
+Times are UTC with milliseconds, durations seconds. ``schema`` and ``seq`` are put in front by the
+writer, which alone knows them.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+
+from scalable.core.failure import ExceptionInfo, Kind, Outcome
+from scalable.core.lifecycle import Ending
+
+__all__ = ["CacheRecord", "FailureRecord", "Record", "TaskRecord", "WorkerRecord", "utc"]
+
+SCHEMA = 1
+
+
+def utc(at: float | None) -> str | None:
+    """Seconds since the epoch as ``2026-11-21T09:30:00.123Z``."""
+    if at is None:
+        return None
+    fraction, whole = math.modf(at)
+    seconds, micro = divmod(round(fraction * 1_000_000), 1_000_000)
+    return f"{_second(int(whole) + seconds)}.{micro // 1000:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(second: int) -> str:
+    """Each record has several times, most of the same few seconds: the calendar is asked once for each."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class FailureRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of ``failures.jsonl``: one failed attempt, a recovery, or the failure of the session itself."""
+
+    schema: int = SCHEMA
+    seq: int = 0
+    at: str | None = None
+    run_id: str | None = None
+    event: Literal["attempt_failed", "recovered", "session_failed"]
+    key: str | None = None
+    task: str | None = None
+    function: str | None = None
+    call: str | None = None
+    component: str | None = None
+    attempt: int | None = None
+    max_attempts: int | None = None
+    outcome: Outcome | None = None
+    kind: Kind | None = None
+    rule: str | None = None
+    action: Literal["retry", "give_up", "park"] | None = None
+    delay_s: float | None = None
+    reason: str | None = None
+    exception: ExceptionInfo | None = None
+    traceback: str | None = None
+    fingerprint: str | None = None
+    worker: str | None = None
+    address: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    started_at: str | None = None
+    duration_s: float | None = None
+    peak_rss_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+    injected: bool = False
+
+
+class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of ``tasks.jsonl``: a task that reached its end.
+
+    ``replaces`` is the state of an earlier line of the same key, where the task was retried by hand.
+    """
+
+    schema: int = SCHEMA
+    seq: int = 0
+    at: str | None = None
+    run_id: str | None = None
+    key: str
+    task: str | None = None
+    function: str | None = None
+    call: str | None = None
+    component: str | None = None
+    state: Ending
+    replaces: Ending | None = None
+    attempts: int
+    submitted_at: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    duration_s: float | None = None
+    worker: str | None = None
+    result_bytes: int | None = None
+    cache: Literal["hit", "miss"] | None = None
+
+
+class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of ``workers.jsonl``: a worker started, was lost, or retired. ``running`` are keys it ran."""
+
+    schema: int = SCHEMA
+    seq: int = 0
+    at: str | None = None
+    run_id: str | None = None
+    event: Literal["started", "lost", "retired"]
+    worker: str
+    address: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    threads: int | None = None
+    memory_bytes: int | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    running: tuple[str, ...] = ()
+
+
+class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of ``cache.jsonl``: a look-up by a cached function inside a task."""
+
+    schema: int = SCHEMA
+    seq: int = 0
+    at: str | None = None
+    run_id: str | None = None
+    event: Literal["hit", "miss", "damaged"]
+    function: str | None = None
+    cache_key: str | None = None
+    key: str | None = None
+    task: str | None = None
+    worker: str | None = None
+    duration_s: float | None = None
+    bytes: int | None = None
+
+
+Record = FailureRecord | TaskRecord | WorkerRecord | CacheRecord

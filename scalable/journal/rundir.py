@@ -1,0 +1,147 @@
+"""A run's directory: its name, its ``run.json``, and whether its process still lives."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from scalable.journal.records import utc
+
+__all__ = ["FILES", "RunInfo", "Status", "create", "effective_status", "read_info", "runs", "write_info"]
+
+FILES = {
+    "failures": "failures.jsonl",
+    "tasks": "tasks.jsonl",
+    "workers": "workers.jsonl",
+    "cache": "cache.jsonl",
+}
+
+GONE = -1
+
+Status = Literal["running", "completed", "failed", "interrupted"]
+
+
+class RunInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """The content of ``run.json``, replaced atomically whenever it changes."""
+
+    schema: int = 1
+    run_id: str
+    status: Status
+    project: str
+    target: str
+    provider: str
+    started_at: str
+    finished_at: str | None = None
+    reason: str | None = None
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    records_lost: int = 0
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    host: str
+    pid: int
+    pid_started: int | None = None
+
+
+def create(
+    runs_dir: Path, *, project: str, target: str, provider: str, now: float, versions: dict[str, str]
+) -> tuple[Path, RunInfo]:
+    """Make a run's directory (0700) under ``runs_dir`` and write its first ``run.json``.
+
+    ``now`` is seconds since the epoch. Two runs of one second get two directories.
+    """
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    run_id = f"run-{stamp}-{_slug(project)}-{secrets.token_hex(4)}"
+    path = runs_dir.absolute() / run_id
+    path.mkdir(parents=True, mode=0o700)
+    info = RunInfo(
+        run_id=run_id,
+        status="running",
+        project=project,
+        target=target,
+        provider=provider,
+        started_at=utc(now) or "",
+        versions=versions,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        pid_started=_start_ticks(os.getpid()),
+    )
+    for name in FILES.values():
+        (path / name).touch(mode=0o600)
+    write_info(path, info)
+    return path, info
+
+
+def write_info(path: Path, info: RunInfo) -> None:
+    """Replace ``run.json``: a reader sees the old or the new one, never a half."""
+    replace_file(path / "run.json", msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file (0600) in one atomic step; of several writers at once, one wins."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(draft, "xb", opener=_private) as file:
+            file.write(content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_info(path: Path) -> RunInfo:
+    """Read ``run.json``; raises ``OSError`` or ``msgspec.DecodeError`` where it is missing or broken."""
+    try:
+        return msgspec.json.decode((path / "run.json").read_bytes(), type=RunInfo)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def effective_status(info: RunInfo) -> Status:
+    """Return the status, where "running" by a process of this host that is gone reads as "interrupted"."""
+    if info.status == "running" and info.host == socket.gethostname() and not _alive(info):
+        return "interrupted"
+    return info.status
+
+
+def runs(runs_dir: Path) -> list[tuple[Path, RunInfo]]:
+    """Every readable run under ``runs_dir``, newest first."""
+    found: list[tuple[Path, RunInfo]] = []
+    for path in runs_dir.glob("run-*") if runs_dir.is_dir() else ():
+        try:
+            found.append((path, read_info(path)))
+        except (OSError, msgspec.DecodeError):
+            continue
+    return sorted(found, key=lambda entry: (entry[1].started_at, entry[1].run_id), reverse=True)
+
+
+def _alive(info: RunInfo) -> bool:
+    try:
+        os.kill(info.pid, 0)
+    except PermissionError:
+        pass  # somebody else's: whether it is the one that we knew, its start tells
+    except (ProcessLookupError, OverflowError):
+        return False
+    return info.pid_started is None or _start_ticks(info.pid) in (info.pid_started, None)
+
+
+def _start_ticks(pid: int) -> int | None:
+    """When a process began, in clock ticks since boot: tells a reused pid. -1 for a zombie. Linux only."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return GONE if fields[0] in "ZX" else int(fields[19])  # state and starttime: fields 3 and 22 of proc(5)
+
+
+def _slug(project: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", project.lower()).strip("-")[:40].rstrip("-") or "project"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

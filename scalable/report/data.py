@@ -1,0 +1,71 @@
+"""A run as plain data, for ``--json``: the names of the files on disk, and numbers instead of words."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from scalable.journal import rundir
+from scalable.report.text import failed_count, run_seconds, task_count
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scalable.journal.rundir import RunInfo
+    from scalable.journal.summary import Summary
+
+__all__ = ["run_data", "summary_data", "to_json"]
+
+DEL = "\x7f"
+
+
+def summary_data(summary: Summary, failures: bool) -> dict[str, Any]:  # noqa: FBT001 - the flag of that name
+    """Give the summary of a run as plain data; with ``failures``, their records as they are on disk."""
+    data = run_data(summary.run_dir, summary.info) | {"status": summary.status}
+    del data["counts"]  # ``tasks`` says it better
+    data |= {
+        "reason": summary.info.reason,
+        "tasks": {**summary.tasks, "failed": failed_count(summary), "total": task_count(summary)},
+        "retries": summary.retries,
+        "recovered": summary.recovered,
+        "lost_s": summary.lost_s,
+        "cache": dict(summary.cache),
+        "records_lost": summary.info.records_lost,
+        "torn": summary.torn,
+    }
+    if failures:
+        data["failures"] = [msgspec.to_builtins(record) for record in summary.failures]
+        data["session_failures"] = [msgspec.to_builtins(record) for record in summary.session_failures]
+    return data
+
+
+def run_data(path: Path, info: RunInfo) -> dict[str, Any]:
+    """Give one run of the list of runs as plain data."""
+    return {
+        "run_id": info.run_id,
+        "status": rundir.effective_status(info),
+        "project": info.project,
+        "target": info.target,
+        "provider": info.provider,
+        "started_at": info.started_at,
+        "finished_at": info.finished_at,
+        "duration_s": run_seconds(info),
+        "counts": dict(info.counts),
+        "run_dir": str(path.absolute()),
+    }
+
+
+def to_json(obj: object) -> str:
+    """Write plain data as JSON for any terminal and any parser: ASCII only, ``null`` for NaN and infinity."""
+    return json.dumps(_finite(obj), indent=2, allow_nan=False).replace(DEL, "\\u007f")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
