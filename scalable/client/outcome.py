@@ -1,0 +1,83 @@
+"""Partial success as a value: what succeeded, what failed and why, and a way to try the rest again."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from distributed import Future
+
+    from scalable.core.failure import Failure
+
+__all__ = ["Outcome"]
+
+SHOWN = 4
+
+
+class Outcome:
+    """The results and failures of many futures, each under its index or dict key, in the order given.
+
+    ``results`` maps to values, ``failures`` to :class:`~scalable.core.failure.Failure` values, and
+    ``exceptions`` to the exception objects that ``result()`` would raise.
+    """
+
+    def __init__(
+        self,
+        results: Mapping[Any, Any],
+        failures: Mapping[Any, Failure],
+        exceptions: Mapping[Any, BaseException],
+        again: Callable[..., Outcome],
+        futures: Mapping[Any, Future[Any]],
+    ) -> None:
+        self.results = dict(results)
+        self.failures = dict(failures)
+        self.exceptions = dict(exceptions)
+        self.futures = dict(futures)
+        self._again = again
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything succeeded."""
+        return not self.failures
+
+    def summary(self) -> str:
+        """Return ``95 of 100 succeeded, 5 failed``."""
+        return f"{len(self.results)} of {len(self.futures)} succeeded, {len(self.failures)} failed"
+
+    def raise_for_failures(self) -> None:
+        """Raise an ``ExceptionGroup`` of what failed, in order; do nothing where all succeeded."""
+        if self.ok:
+            return
+        errors = [e if isinstance(e, Exception) else RuntimeError(repr(e)) for e in self.exceptions.values()]
+        msg = f"{len(errors)}/{len(self.futures)} tasks failed"
+        raise ExceptionGroup(msg, errors)
+
+    def retry(self, **changes: Any) -> Outcome:
+        """Run only what failed again, under the same futures, and return the new outcome of everything.
+
+        ``changes`` are ``retries`` or ``retry``, as for ``submit``. Inputs that failed are run again too.
+        """
+        return self if self.ok else self._again(self, **changes)
+
+    def __repr__(self) -> str:
+        lines = [f"<Outcome: {self.summary()}>"]
+        lines += [f"  {place!r}: {_words(failure)}" for place, failure in list(self.failures.items())[:SHOWN]]
+        if len(self.failures) > SHOWN:
+            lines.append(f"  … and {len(self.failures) - SHOWN} more in .failures")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(repr(place))}</td><td>{html.escape(_words(failure))}</td></tr>"
+            for place, failure in list(self.failures.items())[:SHOWN]
+        )
+        return f"<p><b>{html.escape(self.summary())}</b></p>" + (f"<table>{rows}</table>" if rows else "")
+
+
+def _words(failure: Failure) -> str:
+    name = failure.exception.type.rpartition(".")[2]
+    first = failure.exception.message.partition("\n")[0][:120]
+    return f"{name}: {first}" if first else name

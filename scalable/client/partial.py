@@ -1,0 +1,109 @@
+"""Gathering around failures: results where there are any, something else in the failed places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import Any
+
+from distributed import Future, wait
+
+__all__ = ["futures_in", "masked", "settle", "with_exceptions"]
+
+
+def futures_in(structure: Any) -> Iterator[Future[Any]]:
+    """Every future in nested lists, tuples, sets and dicts."""
+    if isinstance(structure, Future):
+        yield structure
+    elif isinstance(structure, Mapping):
+        for value in structure.values():
+            yield from futures_in(value)
+    elif isinstance(structure, list | tuple | set | frozenset):
+        for item in structure:
+            yield from futures_in(item)
+
+
+def settle(futures: Iterable[Future[Any]], gather: Callable[[Any], Any]) -> dict[Any, Any]:
+    """Wait for every future; return {key: result} and, for those that failed, {key: :class:`Failed`}."""
+    unique = {future.key: future for future in futures}
+    while pending := [future for future in unique.values() if future.status == "pending"]:
+        with suppress(CancelledError):  # a cancelled one has ended; the others are still to come
+            wait(pending)
+    good = [future for future in unique.values() if future.status == "finished"]
+    ended = dict(zip((future.key for future in good), gather(good), strict=True))
+    for key, future in unique.items():
+        if key not in ended:
+            ended[key] = Failed(_exception_of(future))
+    return ended
+
+
+class Failed:
+    """Marks the place of a future that failed."""
+
+    __slots__ = ("exception",)
+
+    def __init__(self, exception: BaseException) -> None:
+        self.exception = exception
+
+
+def _exception_of(future: Future[Any]) -> BaseException:
+    if future.status == "error":
+        error: BaseException = future.exception()
+        return error
+    try:  # a cancelled or lost future has no exception to ask for, but raises one
+        future.result()
+    except BaseException as raised:  # noqa: BLE001 - whatever it raises is the answer
+        return raised.with_traceback(None)
+    return RuntimeError(f"{future.key} came back just now")
+
+
+def with_exceptions(structure: Any, ended: Mapping[Any, Any]) -> Any:
+    """Return the structure with results in the place of futures, and exceptions where they failed."""
+    return _replaced(structure, ended, lambda failed: failed.exception)
+
+
+def _replaced(structure: Any, ended: Mapping[Any, Any], on_failure: Callable[[Failed], Any]) -> Any:
+    if isinstance(structure, Future):
+        value = ended[structure.key]
+        return on_failure(value) if isinstance(value, Failed) else value
+    if isinstance(structure, Mapping):
+        return {key: _replaced(value, ended, on_failure) for key, value in structure.items()}
+    if isinstance(structure, list | tuple | set | frozenset):
+        items = [_replaced(item, ended, on_failure) for item in structure]
+        if isinstance(structure, tuple) and hasattr(structure, "_make"):
+            return structure._make(items)
+        return type(structure)(items)
+    return structure
+
+
+def masked(structure: Any, ended: Mapping[Any, Any]) -> Any:
+    """Return a ``numpy.ma`` object array of the input's shape, masked where futures failed.
+
+    A list of lists of equal lengths gives two dimensions, and so on; ``fill_value`` is ``None``. Lists of
+    different lengths stay lists, with ``numpy.ma.masked`` in their failed places.
+    """
+    import numpy as np
+
+    if isinstance(structure, Mapping | set | frozenset):
+        msg = "errors='mask' takes futures in lists or tuples; use errors='return' for a dict or a set"
+        raise TypeError(msg)
+    shape = _shape(structure)
+    data = np.empty(shape, dtype=object)
+    mask = np.zeros(shape, dtype=bool)
+    for index in np.ndindex(*shape):
+        place = structure
+        for position in index:
+            place = place[position]
+        value = _replaced(place, ended, lambda _: np.ma.masked)
+        mask[index] = value is np.ma.masked
+        data[index] = None if mask[index] else value
+    nothing: Any = np.array(None, dtype=object)  # None itself would mean numpy's default, "?"
+    return np.ma.MaskedArray(data, mask=mask, fill_value=nothing)
+
+
+def _shape(structure: Any) -> tuple[int, ...]:
+    if not isinstance(structure, list | tuple):
+        return ()
+    inner = {_shape(item) for item in structure}
+    return (len(structure), *(inner.pop() if len(inner) == 1 else ()))

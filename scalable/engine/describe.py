@@ -1,0 +1,175 @@
+"""A call in words: the function's name, and its arguments shortened and with secrets masked.
+
+No user code runs to describe a value: only built-in and a few standard types show their content.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import fractions
+import inspect
+import pathlib
+import reprlib
+import uuid
+from functools import lru_cache, partial
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from dask._task_spec import Alias, GraphNode, Task, TaskRef
+from dask.utils import key_split
+
+from scalable.core.text import clip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["call_text", "function_name"]
+
+CALL_BYTES = 600
+HIDDEN = "***"
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+SECRET_NAMES = frozenset(
+    "password passwd secret token api_key apikey access_key secret_key authorization credentials".split()
+)
+PLAIN = (
+    pathlib.PurePath,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    decimal.Decimal,
+    fractions.Fraction,
+    uuid.UUID,
+    range,
+)
+PLAIN_MODULES = frozenset({cls.__module__.partition(".")[0] for cls in PLAIN} | {"builtins", "pathlib"})
+SHAPED_MODULES = frozenset({"numpy", "pandas", "dask", "polars", "scipy", "torch", "xarray"})
+LONG_BITS = 2000  # Python refuses to write out integers of more than 4300 digits
+
+
+class _Short(reprlib.Repr):
+    """``repr`` with bounds, which never calls a user's ``__repr__``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother, self.maxlong = 3, 60, 60, 40
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 6
+
+    def repr1(self, x: Any, level: int) -> str:
+        kind = type(x)
+        if kind.__module__ == "builtins" and hasattr(self, f"repr_{kind.__name__}"):
+            return super().repr1(x, level)
+        if x is None or kind in (bool, int, float, complex, bytes, bytearray, type(...)):
+            return self.repr_instance(x, level)
+        if isinstance(x, PLAIN) and kind.__module__.partition(".")[0] in PLAIN_MODULES:
+            return self.repr_instance(x, level)
+        if isinstance(x, TaskRef | Alias):
+            return f"<{key_split(x.key)}>"
+        if kind.__module__ == "numpy" and getattr(x, "shape", None) == ():
+            return self.repr1(x.item(), level - 1)
+        return _by_type(x)
+
+    def repr_int(self, x: int, level: int) -> str:
+        return f"<int of {x.bit_length()} bits>" if x.bit_length() > LONG_BITS else super().repr_int(x, level)
+
+
+_short = _Short()
+
+
+def _by_type(value: object) -> str:
+    if isinstance(value, type) or inspect.isroutine(value):
+        named: Any = value
+        return str(getattr(named, "__qualname__", type(value).__qualname__))
+    known = type(value).__module__.partition(".")[0] in SHAPED_MODULES
+    shape = getattr(value, "shape", None) if known else None
+    return f"<{type(value).__qualname__}{f' {shape}' if isinstance(shape, tuple) else ''}>"
+
+
+def function_name(spec: GraphNode | None, key: object) -> str:
+    """``module.qualname`` of what a task calls; the key's prefix where there is no function."""
+    function = getattr(spec, "func", None)
+    if function is None:
+        return str(key[0] if isinstance(key, tuple) and key else key)
+    try:
+        return name_of(function)
+    except BaseException:  # noqa: BLE001 - a callable's attributes may be code; the scheduler must not stop
+        return type(function).__name__
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """``module.qualname`` of a callable of any sort: partials, instances and methods included."""
+    while isinstance(function, partial):
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    module = getattr(named, "__module__", None)
+    return f"{module}.{named.__qualname__}" if isinstance(module, str) else named.__qualname__
+
+
+def call_text(
+    spec: GraphNode | None, values: Mapping[Any, Any] | None, key: object, redact: Sequence[str]
+) -> str:
+    """``name(site=1, flag=True)``: arguments by name where there is one, results of tasks where known.
+
+    ``redact`` names parameters whose values are shown as ``***``, in addition to the usual suspects.
+    """
+    name = function_name(spec, key).rpartition(".")[2]
+    if not isinstance(spec, Task):
+        return clip(name, CALL_BYTES)
+    try:
+        shown = _arguments(spec, values, _hidden(tuple(redact)))
+    except BaseException:  # noqa: BLE001 - as above: a signature, an attribute may be code
+        shown = ["…"]
+    return clip(f"{name}({', '.join(shown)})", CALL_BYTES)
+
+
+@lru_cache(maxsize=64)
+def _hidden(redact: tuple[str, ...]) -> frozenset[str]:
+    return SECRET_NAMES.union(word.lower() for word in redact)
+
+
+def _arguments(spec: Task, values: Mapping[Any, Any] | None, hidden: frozenset[str]) -> list[str]:
+    function, args, kwargs = _unwrapped(spec.func, spec.args, spec.kwargs)
+    names, starred = _positional_names(function) if args else ((), "")
+    shown = []
+    for place, value in enumerate(args):
+        name = names[place] if place < len(names) else starred
+        text = _argument(name, value, values, hidden)
+        shown.append(f"{name}={text}" if place < len(names) and name else text)
+    return shown + [f"{name}={_argument(name, value, values, hidden)}" for name, value in kwargs.items()]
+
+
+def _unwrapped(
+    function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Any, list[Any], dict[str, Any]]:
+    arguments, keywords = list(args), dict(kwargs)
+    while isinstance(function, partial):
+        arguments[:0] = function.args
+        keywords = {**function.keywords, **keywords}
+        function = function.func
+    return function, arguments, keywords
+
+
+def _argument(name: str, value: Any, values: Mapping[Any, Any] | None, hidden: frozenset[str]) -> str:
+    if name.lower() in hidden:
+        return HIDDEN
+    if isinstance(value, TaskRef | Alias) and values is not None and value.key in values:
+        value = values[value.key]
+    return _short.repr(value)
+
+
+def _positional_names(function: Callable[..., Any]) -> tuple[tuple[str, ...], str]:
+    """Names of the parameters given by place ("" for a nameless one), and the name of ``*args``."""
+    if type(function) is FunctionType and not hasattr(function, "__wrapped__"):  # by far the most
+        code = function.__code__
+        count, bare = code.co_argcount, code.co_posonlyargcount
+        starred = (
+            code.co_varnames[count + code.co_kwonlyargcount] if code.co_flags & inspect.CO_VARARGS else ""
+        )
+        return ("",) * bare + code.co_varnames[bare:count], starred
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return (), ""
+    starred = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
+    positional = (each for each in parameters if each.kind in POSITIONAL)
+    return tuple("" if each.kind is each.POSITIONAL_ONLY else each.name for each in positional), starred

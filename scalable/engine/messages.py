@@ -1,0 +1,82 @@
+"""What travels between client, scheduler and workers.
+
+A task carries an *order* in its annotations (``annotations["scalable"]``): the pickled :class:`Spec`, and
+from the second attempt on the attempt's number and what came before. The specification is pickled once
+per policy on the client and unpickled once per process, so an order costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from distributed.protocol import pickle
+
+from scalable.context import Settings
+from scalable.core.policy import Classifier, Retry
+
+__all__ = ["ANNOTATION", "FAILED", "NOTES", "STARTED", "Order", "Spec", "classifier", "topic"]
+
+ANNOTATION: Final = "scalable"
+STARTED: Final = "scalable-started"
+FAILED: Final = "scalable-failed"
+NOTES: Final = "scalable-notes"
+
+Order = dict[str, Any]
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session wants for a task: policy, names, limits, and the settings its code runs under.
+
+    ``retry`` never holds a function: ``classify`` is carried as pickled bytes, because only workers need
+    to be able to load it.
+    """
+
+    run_id: str
+    retry: Retry
+    task: str | None = None
+    component: str | None = None
+    timeout_s: float | None = None
+    idempotent: bool = True
+    classify: bytes | None = None
+    settings: Settings = Settings()
+
+    def dumps(self) -> bytes:
+        """Pickle the specification for an order; a function in the policy is packed apart."""
+        spec = self
+        if spec.retry.classify is not None:
+            packed: bytes = pickle.dumps(spec.retry.classify)
+            bare = msgspec.structs.replace(spec.retry, classify=None)
+            spec = msgspec.structs.replace(spec, retry=bare, classify=packed)
+        dumped: bytes = pickle.dumps(spec)
+        return dumped
+
+    @staticmethod
+    def loads(packed: bytes) -> Spec:
+        """Unpickle a specification; the same bytes give the same object."""
+        return _load_spec(packed)
+
+    def full_policy(self) -> Retry:
+        """The policy with its function, for classification on a worker."""
+        if self.classify is None:
+            return self.retry
+        return msgspec.structs.replace(self.retry, classify=classifier(self.classify))
+
+
+@lru_cache(maxsize=512)
+def _load_spec(packed: bytes) -> Spec:
+    spec: Spec = pickle.loads(packed)
+    return spec
+
+
+@lru_cache(maxsize=128)
+def classifier(packed: bytes) -> Classifier:
+    """Unpickle a policy's function."""
+    function: Classifier = pickle.loads(packed)
+    return function
+
+
+def topic(run_id: str) -> str:
+    """The scheduler's event topic on which a session's records travel."""
+    return f"scalable-{run_id}"

@@ -1,0 +1,72 @@
+"""Failures that no attempt could report itself: it overran its limit, or Dask ended the task."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from scalable.core.failure import ExceptionInfo, Failure
+from scalable.core.text import clip, fingerprint
+from scalable.engine.describe import call_text
+from scalable.engine.travel import Parcel, pack
+from scalable.errors import TaskTimeout
+
+if TYPE_CHECKING:
+    from distributed.scheduler import TaskState
+
+    from scalable.engine.fleet import Member
+    from scalable.engine.tracked import Tracked
+
+__all__ = ["by_dask", "by_timeout", "words_for"]
+
+
+def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tuple[Failure, Parcel]:
+    """Describe an attempt that ran longer than the task's ``timeout``."""
+    limit = tracked.spec.timeout_s
+    assert limit is not None, "only a task with a limit can overrun it"  # noqa: S101 - an invariant
+    call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
+    parcel = pack(TaskTimeout(f"{call} exceeded its limit of {limit:g} s", limit_s=limit))
+    began = tracked.began if tracked.began is not None else time.time()
+    failure = Failure(
+        outcome="timeout",
+        kind="transient",
+        rule="timeout",
+        exception=ExceptionInfo(parcel.type, parcel.message),
+        call=call,
+        fingerprint=fingerprint(parcel.type, tracked.function, ()),
+        attempt=tracked.task.attempt,
+        worker=tracked.worker,
+        address=tracked.running_on,
+        host=member.host if member else None,
+        pid=member.pid if member else None,
+        started_at=tracked.began,
+        duration_s=time.time() - began,
+    )
+    return failure, parcel
+
+
+def by_dask(message: dict[str, Any], tracked: Tracked) -> Failure:
+    """Describe a task that Dask ended outside any attempt, from the words that Dask has for it."""
+    text = str(message.get("exception_text") or "the task could not be started")
+    name, bracket, _ = text.partition("(")
+    kind = name if bracket and name.isidentifier() else "Exception"
+    return Failure(
+        outcome="error",
+        kind="permanent",
+        rule="dask",
+        exception=ExceptionInfo(kind, clip(text, 4096)),
+        traceback=clip(str(message.get("traceback_text") or ""), 5000) or None,
+        fingerprint=fingerprint(kind, text, ()),
+        attempt=tracked.task.attempt,
+        worker=tracked.worker,
+    )
+
+
+def words_for(tracked: Tracked) -> tuple[str, ...]:
+    """Word the note on a task's exception: which task and attempt, where, and why it was the last."""
+    note = tracked.noted
+    assert note is not None, "a task ends with the exception of its last failure"  # noqa: S101 - an invariant
+    label = tracked.spec.task or tracked.function
+    where = f" on {tracked.worker}" if tracked.worker else ""
+    counted = f"attempt {note.attempt} of {max(note.max_attempts, note.attempt or 0)}"
+    return (f"scalable: {label} failed{where}, {counted}: {tracked.last_words}",)

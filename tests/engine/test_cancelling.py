@@ -1,0 +1,116 @@
+"""A task that nobody wants any more is gone: at once, in every state, and for the records too."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+
+import pytest
+from distributed import wait
+from live import PATIENCE_S, fail, flaky, inc, touch_and_wait, touch_and_wait_async, until
+
+from scalable import Retry
+
+FOR_EVER = Retry(retries=1, base=300, max_delay=300, jitter="none")
+
+
+def fail_at_the_gate(mark, gate):
+    touch_and_wait(mark, gate)
+    raise ConnectionError("late")
+
+
+def assert_cancelled(future):
+    with pytest.raises(CancelledError):
+        future.result(PATIENCE_S)
+
+
+def test_a_task_in_backoff_is_cancelled_at_once(live):
+    task = live.client.submit(flaky, 1, retry=FOR_EVER)
+    live.told("failures", task)
+    task.cancel()
+    assert_cancelled(task)
+    end = live.end_of(task)
+    assert (end["state"], end["attempts"]) == ("cancelled", 1)
+    until(lambda: not len(live.supervisor.holds))
+
+
+@pytest.mark.parametrize("function", [touch_and_wait, touch_and_wait_async])
+def test_a_running_task_is_cancelled_and_its_late_result_ignored(one_slot, function, tmp_path):
+    task = one_slot.client.submit(function, tmp_path / "mark", tmp_path / "gate", retries=3)
+    until((tmp_path / "mark.1").exists)
+    task.cancel()
+    assert_cancelled(task)
+    assert one_slot.end_of(task)["state"] == "cancelled"
+    (tmp_path / "gate").touch()
+    assert one_slot.client.submit(inc, 1).result(PATIENCE_S) == 2
+    assert len(one_slot.lines("tasks", task)) == 1
+    assert not (tmp_path / "mark.2").exists()
+
+
+def test_a_late_failure_of_a_cancelled_task_is_ignored(one_slot, tmp_path):
+    task = one_slot.client.submit(fail_at_the_gate, tmp_path / "mark", tmp_path / "gate", retries=3)
+    until((tmp_path / "mark.1").exists)
+    task.cancel()
+    assert one_slot.end_of(task)["state"] == "cancelled"
+    (tmp_path / "gate").touch()
+    assert one_slot.client.submit(inc, 1).result(PATIENCE_S) == 2
+    assert not one_slot.lines("failures", task)
+
+
+def test_a_queued_task_is_cancelled_and_others_go_on(one_slot, tmp_path):
+    first = one_slot.client.submit(touch_and_wait, tmp_path / "mark", tmp_path / "gate")
+    second, third = one_slot.client.map(inc, [1, 2])
+    until((tmp_path / "mark.1").exists)
+    second.cancel()
+    assert_cancelled(second)
+    end = one_slot.end_of(second)
+    (tmp_path / "gate").touch()
+    assert one_slot.client.gather([first, third]) == [1, 3]
+    assert len(one_slot.lines("tasks", second)) == 1
+    assert (end["state"], end["attempts"], end["duration_s"]) == ("cancelled", 0, None)
+
+
+def test_a_finished_task_keeps_its_line(live):
+    task = live.client.submit(inc, 1)
+    wait(task)
+    task.cancel()
+    assert live.end_of(task)["state"] == "succeeded"
+
+
+def test_a_failed_task_keeps_its_line(live):
+    task = live.client.submit(fail, ValueError("x"))
+    wait(task)
+    task.cancel()
+    assert live.end_of(task)["state"] == "failed"
+
+
+def test_dependents_of_a_cancelled_task_are_cancelled(live):
+    task = live.client.submit(flaky, 1, retry=FOR_EVER)
+    after = live.client.submit(inc, task)
+    live.told("failures", task)
+    task.cancel()
+    assert_cancelled(after)
+    assert live.end_of(after)["state"] == "cancelled"
+
+
+def test_a_deleted_future_takes_its_waiting_task_along(live):
+    task = live.client.submit(flaky, 1, retry=FOR_EVER)
+    key = task.key
+    live.told("failures", task)
+    del task
+    (end,) = live.told("tasks", key=key)
+    assert end["state"] == "cancelled"
+
+
+def test_a_cancelled_task_may_be_submitted_again_under_its_key(one_slot, tmp_path):
+    first = one_slot.client.submit(touch_and_wait, tmp_path / "a", tmp_path / "gate", key="once-more")
+    until((tmp_path / "a.1").exists)
+    first.cancel()
+    one_slot.told("tasks", first)
+    del first
+    second = one_slot.client.submit(touch_and_wait, tmp_path / "b", tmp_path / "gate", key="once-more")
+    until(lambda: one_slot.supervisor.tracked)
+    (tmp_path / "gate").touch()
+    assert second.result(PATIENCE_S) == 1
+    assert (tmp_path / "b.1").exists()
+    ends = one_slot.told("tasks", key="once-more", number=2)
+    assert [end["state"] for end in ends] == ["cancelled", "succeeded"]

@@ -1,0 +1,136 @@
+"""A session that runs, what it wrote, and tasks that wait for files: for the tests that need real workers.
+
+Workers import it, so nothing of pytest is in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scalable import ScalableSession, current_attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from distributed import Future
+
+PATIENCE_S = 30.0  # how long a test waits for what must come; none waits for what must not
+
+
+def until(claim: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
+    """Return the claim's value as soon as it is true."""
+    deadline = time.monotonic() + within_s
+    while not (value := claim()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+    return value
+
+
+class Live:
+    """An open session, its client, and the lines of its journal."""
+
+    def __init__(self, session: ScalableSession) -> None:
+        self.session = session
+        self.client = session.client
+        self.run_dir = session.run_dir
+
+    def lines(self, file: str, future: Future | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """Lines of a file as they are on disk now: of one future, with certain fields."""
+        if future is not None:
+            fields["key"] = str(future.key)
+        rows = (self.run_dir / f"{file}.jsonl").read_text(encoding="utf-8").split("\n")[:-1]  # no half a line
+        lines = [json.loads(row) for row in rows if str(fields.get("key", "")) in row]
+        return [line for line in lines if all(line[name] == value for name, value in fields.items())]
+
+    def told(
+        self, file: str, future: Future | None = None, *, number: int = 1, **fields: Any
+    ) -> list[dict[str, Any]]:
+        """The same, as soon as there are that many."""
+        return until(lambda: len(found := self.lines(file, future, **fields)) >= number and found)
+
+    def end_of(self, future: Future) -> dict[str, Any]:
+        """The only line of ``tasks.jsonl`` about a future."""
+        (line,) = self.told("tasks", future)
+        return line
+
+    @property
+    def supervisor(self) -> Any:
+        """The plugin on the scheduler, which runs in this process: to be looked at, not touched."""
+        return self.client.cluster.scheduler.plugins["scalable"]
+
+    def settle(self) -> None:
+        """Wait until the supervisor follows no task and holds none, as it must when nobody wants anything."""
+        for state in list(self.client.futures.values()):
+            if (
+                state.exception is not None
+            ):  # Dask keeps it, with the frame that caught it, and so its futures
+                state.exception.__traceback__ = None
+        gc.collect()
+        until(lambda: not self.supervisor.tracked and not len(self.supervisor.holds))
+
+
+def manifest(directory: Path, **target: Any) -> dict[str, Any]:
+    """A manifest with a bit of everything, which writes below ``directory``."""
+    return {
+        "version": 1,
+        "project": {"name": "tests"},
+        "targets": {"local": {"provider": "local", "max_workers": 2, **target}},
+        "components": {"analysis": {"cpus": 1}, "single": {"cpus": 2}},
+        "retry": {
+            "default": {"retries": 0, "base": 0.02},
+            "flaky": {"retries": 3, "base": 0.02, "jitter": "none"},
+        },
+        "tasks": {
+            "fit": {"component": "analysis", "retry": "flaky"},
+            "fetch": {"retries": 2, "timeout": "60s", "idempotent": False},
+        },
+        "cache": {"dir": str(directory / "cache")},
+        "telemetry": {"runs_dir": str(directory / "runs"), "redact": ["Passphrase"]},
+    }
+
+
+def start(directory: Path, **target: Any) -> Live:
+    """Start a session on this machine."""
+    session = ScalableSession.from_mapping(manifest(directory, **target))
+    session.start()
+    return Live(session)
+
+
+# --- tasks ----------------------------------------------------------------------------------------------
+
+
+def inc(number: int) -> int:
+    return number + 1
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+def flaky(failures: int, error: BaseException | None = None) -> int:
+    """Fail that many times, then return the number of the attempt."""
+    attempt = current_attempt()
+    if attempt.number <= failures:
+        raise error or ConnectionError("not yet")
+    return attempt.number
+
+
+def touch_and_wait(mark: Path, gate: Path) -> int:
+    """Say that this attempt began, by a file; return its number when there is another file."""
+    number = current_attempt().number
+    Path(f"{mark}.{number}").touch()
+    until(gate.exists)
+    return number
+
+
+async def touch_and_wait_async(mark: Path, gate: Path) -> int:
+    number = current_attempt().number
+    Path(f"{mark}.{number}").touch()
+    while not gate.exists():
+        await asyncio.sleep(0.005)
+    return number
