@@ -1,0 +1,153 @@
+"""The live part of a session: the cluster, the client, and the supervisor on the scheduler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from distributed.client import AllExit
+from distributed.comm.core import CommClosedError
+
+from scalable.client import ScalableClient
+from scalable.client.orders import Orders
+from scalable.engine.messages import topic
+from scalable.engine.supervisor import Supervisor
+from scalable.engine.witness import Witness
+from scalable.errors import SessionError
+from scalable.targets import provider
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from distributed import Client
+
+    from scalable.context import Settings
+    from scalable.journal.writer import Writer
+    from scalable.manifest import Manifest
+    from scalable.plan import Plan
+    from scalable.targets import Running
+
+__all__ = ["Link"]
+
+OVERVIEW_TIMEOUT_S = 2
+DETACH_TIMEOUT_S = 10
+GONE = (OSError, TimeoutError, CommClosedError, AttributeError, RuntimeError)
+"""What Dask raises where it cannot ask its scheduler: it does not answer, or the client is closed."""
+
+
+class Link:
+    """Starts what the plan describes and connects the client and the journal to it.
+
+    ``close`` ends whatever there is, also where ``open`` was broken off.
+    """
+
+    client: ScalableClient
+
+    def __init__(self, manifest: Manifest, plan: Plan, journal: Writer, settings: Settings) -> None:
+        self._manifest = manifest
+        self._plan = plan
+        self._journal = journal
+        self._settings = settings
+        self._running: Running | None = None
+        self._client: ScalableClient | None = None
+        self._attached = False
+        self._counts: dict[str, int] = {}
+
+    def open(self, environ: Mapping[str, str]) -> ScalableClient:
+        """Start and connect everything; raises ``SessionError`` where that cannot be done."""
+        orders = Orders(self._manifest, self._plan, self._journal.run_id, self._settings)
+        default = orders.default()  # a wrong policy is found before anything starts
+        self._running = provider(self._plan.provider)(self._manifest, self._plan, environ)
+        self._client = self.client = ScalableClient(orders=orders, **self._running.connection)
+        self._attach(self.client, default, owner=self._running.owner)
+        return self.client
+
+    def _attach(self, client: Any, default: bytes, *, owner: bool) -> None:
+        client.loop.asyncio_loop.set_exception_handler(_quietly)
+        try:
+            _require_scalable(client)
+            client.register_plugin(Supervisor())
+            client.register_plugin(Witness())
+        except ValueError as error:
+            msg = f"the scheduler takes no plugins, and scalable works inside it: {error}"
+            raise SessionError(msg) from error
+        run_id = self._journal.run_id
+        client.subscribe_topic(topic(run_id), self._heard)
+        client.sync(
+            client.scheduler.scalable_attach, run_id=run_id, client=client.id, default=default, owner=owner
+        )
+        self._attached = True
+        client._before_close = self._detach  # noqa: SLF001 - its session's to set
+
+    def overview(self) -> dict[str, int]:
+        """How many tasks are in which state; empty while the scheduler can't be asked."""
+        client: Any = self.client
+        try:
+            counts: dict[str, int] = client.sync(
+                client.scheduler.scalable_overview,
+                run_id=self._journal.run_id,
+                callback_timeout=OVERVIEW_TIMEOUT_S,
+            )
+        except GONE:
+            return {}
+        return counts
+
+    def close(self) -> dict[str, int]:
+        """End client and cluster; returns how many tasks ended how."""
+        try:
+            if self._client is not None:
+                self._client.close()
+        finally:
+            if self._running is not None:
+                self._running.close()
+        return self._counts
+
+    def _heard(self, event: tuple[float, dict[str, list[dict[str, Any]]]]) -> None:
+        """Write what the supervisor tells. Runs on the client's event loop, ahead of the results."""
+        for file, records in event[1].items():
+            self._journal.append(file, records)
+            if file == "failures":
+                for record in records:
+                    self.client._heard(record)  # noqa: SLF001 - its session's to call
+
+    def _detach(self) -> None:
+        """Fetch the last records, and let the supervisor forget the session."""
+        if not self._attached:
+            return
+        self._attached = False
+        client: Any = self.client
+        try:
+            last = client.sync(
+                client.scheduler.scalable_detach,
+                run_id=self._journal.run_id,
+                callback_timeout=DETACH_TIMEOUT_S,
+            )
+        except GONE:
+            return  # the scheduler is gone: what it had not told is lost with it
+        self._heard((0.0, last["records"]))
+        self._counts = last["counts"]
+
+
+def _require_scalable(client: Client) -> None:
+    """Say clearly where ``scalable`` is missing: it has to be on the scheduler and on the workers."""
+    missing = []
+    found: Any = client.run_on_scheduler(eval, _PROBE)
+    if not found:
+        missing.append("the scheduler")
+    missing += [f"worker {address}" for address, there in client.run(eval, _PROBE).items() if not there]
+    if missing:
+        msg = (
+            f"scalable is not installed on {', '.join(missing[:4])}: its policies work inside Dask's "
+            "scheduler and workers, so install it in their environments too (pip install scalable)"
+        )
+        raise SessionError(msg)
+
+
+_PROBE = "__import__('importlib.util').util.find_spec('scalable') is not None"
+"""Evaluated over there: a function of ours could not even be unpickled where ``scalable`` is missing."""
+
+
+def _quietly(loop: asyncio.AbstractEventLoop, said: dict[str, Any]) -> None:
+    """Leave out what Dask says of a ``gather`` that was broken off: its waits end, and nobody asks them."""
+    if not isinstance(said.get("exception"), AllExit):
+        loop.default_exception_handler(said)

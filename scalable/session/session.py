@@ -1,0 +1,312 @@
+"""A session: one run of work on one target, from the manifest to the closing line of ``run.json``.
+
+It imports Dask only when it starts, so that planning and checking stay quick.
+"""
+
+from __future__ import annotations
+
+import html
+import multiprocessing
+import os
+import time
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from scalable import context
+from scalable.errors import SessionError
+from scalable.journal import rundir
+from scalable.journal.records import utc
+from scalable.journal.writer import JournalWarning, Writer
+from scalable.manifest import Manifest, from_mapping, load
+from scalable.plan import Plan, resolve
+from scalable.session.endings import Endings, Terminated
+from scalable.session.host import this_host
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from scalable.client import ScalableClient
+    from scalable.session.link import Link
+
+__all__ = ["ScalableSession"]
+
+
+class ScalableSession:
+    """Plans, starts and closes the work of a manifest on one of its targets.
+
+    Use it as a context manager (which gives the client), or call :meth:`start` and :meth:`close`. What is
+    still open when the interpreter exits, or gets SIGTERM, is closed then.
+    """
+
+    def __init__(self, manifest: Manifest, target: str | None = None) -> None:
+        self._manifest = manifest
+        self._wanted = target
+        self._plan: Plan | None = None
+        self._link: Link | None = None
+        self._run_dir: Path | None = None
+        self._info: rundir.RunInfo | None = None
+        self._writer: Writer | None = None
+        self._endings = Endings(self.close)
+        self._outside: context.Context | None = None
+        self._inside: context.Context | None = None
+        self._state = "new"
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str] = "scalable.yaml", target: str | None = None) -> Self:
+        """Read a manifest. ``target=None`` means ``$SCALABLE_TARGET``, else "auto".
+
+        Raises :class:`~scalable.errors.ManifestError` with every problem of the file and its place.
+        """
+        return cls(load(Path(path)), target)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], target: str | None = None) -> Self:
+        """Take the manifest from a mapping instead of a file."""
+        return cls(from_mapping(mapping), target)
+
+    @classmethod
+    def local(
+        cls,
+        workers: int | None = None,
+        *,
+        threads_per_worker: int = 1,
+        processes: bool = True,
+        project: str = "local",
+    ) -> Self:
+        """Make a session on this machine, without a manifest. ``workers=None`` means one for each CPU."""
+        local = {"provider": "local", "threads_per_worker": threads_per_worker, "processes": processes}
+        if workers is not None:
+            local["max_workers"] = workers
+        mapping = {"version": 1, "project": {"name": project}, "targets": {"local": local}}
+        return cls.from_mapping(mapping, "local")
+
+    # --- looking ahead -----------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """Say what :meth:`start` would start, as a value to print, store and compare. Starts nothing.
+
+        Raises :class:`~scalable.errors.PlanError` where the manifest can't be planned for the target.
+        """
+        if self._plan is None:
+            self._plan = resolve(self._manifest, self._wanted, os.environ, this_host())
+        return self._plan
+
+    @property
+    def target_name(self) -> str:
+        """The target that was chosen."""
+        return self.plan().target
+
+    @property
+    def run_dir(self) -> Path:
+        """The directory of this run; there is one as soon as the session starts."""
+        if self._run_dir is None:
+            msg = "the session has no run directory yet: start() makes it"
+            raise SessionError(msg)
+        return self._run_dir
+
+    @property
+    def client(self) -> ScalableClient:
+        """The client, while the session is open."""
+        if self._link is None or self._state != "open":
+            msg = f"the session is {self._state}: there is a client between start() and close()"
+            raise SessionError(msg)
+        return self._link.client
+
+    # --- the run ---------------------------------------------------------------------------------------
+
+    def start(self, plan: Plan | None = None) -> ScalableClient:
+        """Start the workers and return the client. ``plan`` defaults to :meth:`plan`.
+
+        Raises :class:`~scalable.errors.SessionError` where the target can't be started; nothing is left
+        running then, and ``run.json`` says what went wrong.
+        """
+        if self._state != "new":
+            msg = f"this session is {self._state}: a session starts once; make another one"
+            raise SessionError(msg)
+        _refuse_in_a_worker()
+        self._plan = plan = self._fitting(plan) if plan is not None else self.plan()
+        self._state = "starting"
+        try:
+            self._endings.install()
+            self._open_journal(plan)
+            from scalable.session.link import Link
+
+            settings = self._settings()
+            self._link = Link(self._manifest, plan, self._journal, settings)
+            client = self._link.open(os.environ)
+            self._outside, self._inside = context.current.get(), context.Context(settings)
+            context.current.set(self._inside)
+            self._endings.opened()
+            self._state = "open"
+        except BaseException as error:
+            self.close(error)
+            raise
+        return client
+
+    def _fitting(self, plan: Plan) -> Plan:
+        """Refuse a plan of another manifest, which could only be carried out in part."""
+        target = self._manifest.targets.get(plan.target)
+        if target is None or target.provider != plan.provider:
+            msg = f"the plan is for a target {plan.target!r} ({plan.provider}), which this manifest has not"
+            raise SessionError(msg)
+        return plan
+
+    def overview(self) -> dict[str, int]:
+        """How many tasks are in which state now; empty unless the session is open."""
+        if self._link is None or self._state != "open":
+            return {}
+        return self._link.overview()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the run and everything it started; calling it again does nothing.
+
+        ``error`` is what ended the run early: an interrupt gives the run the status ``interrupted``, any
+        other error ``failed``; none, or ``sys.exit()`` without a code, gives ``completed``.
+        """
+        if self._state == "new":
+            self._state = "closed"
+        if self._state in ("closing", "closed"):
+            return
+        if self._info is not None and self._info.pid != os.getpid():  # a fork: the run is its parent's
+            self._state = "closed"
+            return
+        self._state = "closing"
+        with self._endings.closing(error):
+            counts: dict[str, int] = {}
+            try:
+                if self._link is not None:
+                    counts = self._link.close()
+            finally:
+                if self._outside is not None and context.current.get() is self._inside:
+                    context.current.set(self._outside)
+                self._close_journal(error, counts)
+                self._state = "closed"
+            self._warn_of_losses()
+
+    def __enter__(self) -> ScalableClient:
+        return self.start()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: TracebackType | None) -> None:
+        self.close(error)
+
+    # --- the journal -------------------------------------------------------------------------------------
+
+    @property
+    def _journal(self) -> Writer:
+        assert self._writer is not None, "the journal is open from start() on"  # noqa: S101 - an invariant
+        return self._writer
+
+    def _settings(self) -> context.Settings:
+        cache = self._manifest.cache
+        return context.Settings(
+            cache_dir=str(self._absolute(os.environ.get("SCALABLE_CACHE_DIR") or cache.dir)),
+            cache_size_limit=cache.size_limit,
+            redact=self._manifest.redacted,
+        )
+
+    def _absolute(self, path: str) -> Path:
+        return Path(self._manifest.expand(path, os.environ)).expanduser().absolute()
+
+    def _open_journal(self, plan: Plan) -> None:
+        runs_dir = self._absolute(os.environ.get("SCALABLE_RUNS_DIR") or self._manifest.telemetry.runs_dir)
+        try:
+            self._run_dir, self._info = rundir.create(
+                runs_dir,
+                project=self._manifest.project.name,
+                target=plan.target,
+                provider=plan.provider,
+                now=time.time(),
+                versions=_versions(),
+            )
+            self._writer = Writer(self._run_dir, self._info.run_id)
+            rundir.replace_file(self._run_dir / "manifest.yaml", self._manifest.text.encode())
+            rundir.replace_file(self._run_dir / "plan.json", plan.to_json().encode())
+        except OSError as error:
+            msg = (
+                f"the run's directory cannot be made in {runs_dir}: {error.strerror}; "
+                "let telemetry.runs_dir name a directory that can be written"
+            )
+            raise SessionError(msg) from error
+
+    def _close_journal(self, error: BaseException | None, counts: dict[str, int]) -> None:
+        if self._writer is None or self._info is None or self._run_dir is None:
+            return  # there is none: that is why the session could not start
+        now, status = time.time(), _status(error)
+        if error is not None and status == "failed":
+            self._writer.append("failures", [_session_failed(error, now)])
+        self._writer.close()
+        info = msgspec.structs.replace(
+            self._info,
+            status=status,
+            finished_at=utc(now),
+            reason=None if error is None or status == "completed" else _reason(error),
+            counts=counts,
+            records_lost=self._writer.lost,
+        )
+        try:
+            self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            rundir.write_info(self._run_dir, info)
+        except OSError as failed:
+            self._writer.complain(failed)
+
+    def _warn_of_losses(self) -> None:
+        if self._writer is not None and self._writer.lost:
+            many = f"{self._writer.lost} records of {self._writer.run_id}"
+            words = f"{many} were lost: {self._writer.path} could not be written"
+            warnings.warn(words, JournalWarning, stacklevel=3)
+
+    def __repr__(self) -> str:
+        where = f" in {self._run_dir}" if self._run_dir is not None else ""
+        return f"<ScalableSession {self._manifest.project.name!r}: {self._state}{where}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>"
+
+
+def _refuse_in_a_worker() -> None:
+    """Workers import the script that starts them. One without a guard would start a session in each."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        msg = (
+            "the script that starts this session was imported by a worker, and would start it again: "
+            "put what it does under `if __name__ == '__main__':`"
+        )
+        raise SessionError(msg)
+
+
+def _status(error: BaseException | None) -> rundir.Status:
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return "completed"
+    return "interrupted" if isinstance(error, KeyboardInterrupt | Terminated) else "failed"
+
+
+def _reason(error: BaseException) -> str:
+    name, message = type(error).__name__, str(error)
+    return f"{name}: {message}"[:500] if message else name
+
+
+def _session_failed(error: BaseException, now: float) -> dict[str, Any]:
+    from scalable.core.policy import dotted_name
+    from scalable.core.text import clip
+
+    return {
+        "at": utc(now),
+        "event": "session_failed",
+        "exception": {"type": dotted_name(type(error)), "message": clip(str(error), 4096), "chain": []},
+        "reason": "the session ended with an error",
+    }
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in ("scalable", "dask", "distributed"):
+        with suppress(PackageNotFoundError):  # run from a source tree, say
+            found[name] = version(name)
+    return found
