@@ -1,0 +1,17 @@
+"""``scalable validate``: every problem of a manifest at once."""
+
+from __future__ import annotations
+
+from scalable.cli.options import ManifestFile  # noqa: TC001 - Typer reads it
+from scalable.cli.tell import say
+
+__all__ = ["validate"]
+
+
+def validate(file: ManifestFile = "scalable.yaml") -> None:
+    """Check a manifest and report all its problems."""
+    from scalable.manifest.load import load
+
+    manifest = load(file)
+    targets = ", ".join(manifest.targets)
+    say(f"{file}: valid (project {manifest.project.name}, targets: {targets})")
