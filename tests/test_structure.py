@@ -1,0 +1,114 @@
+"""What the package promises about its own shape: cheap imports, small modules, one door per dependency."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import scalable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(scalable.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+HEAVY = {"dask", "distributed", "yaml", "diskcache", "typer", "rich"}
+DASK = ("scalable.client", "scalable.engine", "scalable.session", "scalable.targets")
+DOORS = {
+    "distributed": DASK,
+    "dask": (*DASK, "scalable.manifest.units"),
+    "diskcache": ("scalable.cache.store",),
+    "yaml": ("scalable.manifest",),
+    "rich": ("scalable.report", "scalable.cli"),
+    "typer": ("scalable.cli",),
+}
+MOST_LINES = 400
+
+
+def python(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def loaded_by(*arguments: str, cwd: Path | None = None) -> set[str]:
+    """Top-level packages that a command line imports, as Python itself tells them."""
+    lines = python("-X", "importtime", *arguments, cwd=cwd).stderr.splitlines()
+    names = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
+    assert "scalable" in names
+    return {name.partition(".")[0] for name in names}
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Modules that a file imports when it runs, at the top or later; not those for type checkers."""
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+def behind(module: str, doors: tuple[str, ...]) -> bool:
+    return any(module == door or module.startswith(f"{door}.") for door in doors)
+
+
+def test_importing_scalable_imports_nothing_heavy():
+    assert not loaded_by("-c", "import scalable") & HEAVY
+
+
+def test_every_public_name_can_be_imported():
+    for name in scalable.__all__:
+        assert getattr(scalable, name) is not None
+    assert set(scalable.__all__) <= set(dir(scalable))
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = scalable.nonsense
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "--help"], ["report", "--last"], ["report", "--last", "--failures"], ["runs"]],
+)
+def test_help_and_reports_do_without_dask(arguments, tmp_path):
+    assert not loaded_by("-m", "scalable", *arguments, cwd=tmp_path) & {"dask", "distributed"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_short_enough_to_read(module):
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_says_what_it_is_for(module):
+    assert ast.get_docstring(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_a_dependency_has_one_door(package):
+    intruders = {
+        module
+        for module, path in MODULES.items()
+        if not behind(module, DOORS[package])
+        and any(name.partition(".")[0] == package for name in imports_of(path))
+    }
+    assert not intruders
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (PACKAGE / "py.typed").exists()
