@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scalable.core.failure import ExceptionInfo, Failure
-from scalable.core.text import fingerprint
+from scalable.core.failure import Failure
 from scalable.engine.describe import call_text
+from scalable.engine.outcomes import seen_from_outside
 from scalable.engine.travel import Parcel, pack
 from scalable.errors import WorkerLost
 from scalable.journal.records import WorkerRecord, utc
@@ -117,22 +117,8 @@ class Fleet:
         name = member.name if member else address
         call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
         parcel = pack(WorkerLost(f"{name} was lost while it ran {call}", worker=name, address=address))
-        failure = Failure(
-            outcome="worker_lost",
-            kind="infrastructure",
-            rule="worker-lost",
-            exception=ExceptionInfo(parcel.type, parcel.message),
-            call=call,
-            fingerprint=fingerprint(parcel.type, tracked.function, ()),
-            attempt=tracked.task.attempt,
-            worker=name,
-            address=address,
-            host=member.host if member else None,
-            pid=member.pid if member else None,
-            started_at=tracked.began,
-            duration_s=None if tracked.began is None else max(0.0, at - tracked.began),
-        )
-        return failure, parcel
+        seen = seen_from_outside(tracked, parcel, call, member, at) | {"worker": name, "address": address}
+        return Failure(outcome="worker_lost", kind="infrastructure", rule="worker-lost", **seen), parcel
 
     def _expected(self, address: str) -> bool:
         for _, event in reversed(self._scheduler.get_events("all")):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scalable.engine.fleet import Member
     from scalable.engine.tracked import Tracked
 
-__all__ = ["by_dask", "by_timeout", "words_for"]
+__all__ = ["by_dask", "by_timeout", "seen_from_outside", "words_for"]
 
 
 def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tuple[Failure, Parcel]:
@@ -26,23 +26,26 @@ def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tup
     assert limit is not None, "only a task with a limit can overrun it"  # noqa: S101 - an invariant
     call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
     parcel = pack(TaskTimeout(f"{call} exceeded its limit of {limit:g} s", limit_s=limit))
-    began = tracked.began if tracked.began is not None else time.time()
-    failure = Failure(
-        outcome="timeout",
-        kind="transient",
-        rule="timeout",
-        exception=ExceptionInfo(parcel.type, parcel.message),
-        call=call,
-        fingerprint=fingerprint(parcel.type, tracked.function, ()),
-        attempt=tracked.task.attempt,
-        worker=tracked.worker,
-        address=tracked.running_on,
-        host=member.host if member else None,
-        pid=member.pid if member else None,
-        started_at=tracked.began,
-        duration_s=time.time() - began,
-    )
-    return failure, parcel
+    seen = seen_from_outside(tracked, parcel, call, member, time.time())
+    return Failure(outcome="timeout", kind="transient", rule="timeout", **seen), parcel
+
+
+def seen_from_outside(
+    tracked: Tracked, parcel: Parcel, call: str, member: Member | None, at: float
+) -> dict[str, Any]:
+    """What the scheduler knows of an attempt that could not report its failure itself."""
+    return {
+        "exception": ExceptionInfo(parcel.type, parcel.message),
+        "call": call,
+        "fingerprint": fingerprint(parcel.type, tracked.function, ()),
+        "attempt": tracked.task.attempt,
+        "worker": member.name if member else tracked.worker,
+        "address": member.address if member else tracked.running_on,
+        "host": member.host if member else None,
+        "pid": member.pid if member else None,
+        "started_at": tracked.began,
+        "duration_s": None if tracked.began is None else max(0.0, at - tracked.began),
+    }
 
 
 def by_dask(message: dict[str, Any], tracked: Tracked) -> Failure:
