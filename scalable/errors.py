@@ -52,8 +52,9 @@ class ScalableError(Exception):
 
 
 def _rebuild(cls: type[ScalableError], args: tuple[Any, ...], fields: Mapping[str, Any]) -> ScalableError:
+    # By the first base that is none of ours: object.__new__ refuses to make what is also a MemoryError.
     maker: type[Any] = cls
-    while issubclass(maker, ScalableError):  # a subclass may also derive from MemoryError, say
+    while issubclass(maker, ScalableError):
         maker = maker.__base__ or Exception
     error: ScalableError = maker.__new__(cls, *args)
     error.args = args
@@ -85,8 +86,9 @@ class SessionError(ScalableError):
 class TransientError(ScalableError):
     """Raise it in a task to say: this may work next time.
 
-    ``retry_after`` is the number of seconds to wait before the next attempt; ``None`` leaves the
-    wait to the task's :class:`~scalable.Retry`. It does not add attempts: ``retries`` still bounds them.
+    ``retry_after`` is the number of seconds to wait before the next attempt, a day at most; ``None``
+    leaves the wait to the task's :class:`~scalable.Retry`. It does not add attempts: ``retries`` still
+    bounds them.
     """
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import scalable
-from scalable.context import Attempt, Context, Settings, current, current_attempt, note, settings
+from scalable.context import Attempt, Context, Process, Settings, current, current_attempt, note, settings
 
 HERE = Attempt(number=2, max_attempts=4, key="k", task="run_analysis")
 
@@ -66,3 +66,41 @@ def test_another_thread_sees_nothing_of_it():
 def test_an_attempt_cannot_be_changed():
     with pytest.raises(AttributeError):
         HERE.number = 3
+
+
+def seen_by_a_thread():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(settings()))
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+def test_a_thread_sees_the_settings_of_the_newest_session_that_is_open_here():
+    first, second = Settings(cache_dir="/first"), Settings(cache_dir="/second")
+    assert seen_by_a_thread() == Settings()
+    scalable.context.process.open(first)
+    scalable.context.process.open(second)
+    assert seen_by_a_thread() == second
+    scalable.context.process.close(second)
+    assert seen_by_a_thread() == first
+    scalable.context.process.close(first)
+    scalable.context.process.close(first)
+    assert seen_by_a_thread() == Settings()
+
+
+def test_a_thread_on_a_worker_sees_the_settings_of_the_only_session_that_ran_there():
+    first = Settings(cache_dir="/first")
+    Context(first, HERE)
+    Context(first, HERE)
+    assert seen_by_a_thread() == first
+    Context(Settings(cache_dir="/second"), HERE)
+    assert seen_by_a_thread() == Settings()
+
+
+def test_what_ran_in_the_process_of_a_session_that_is_closed_does_not_count():
+    process = Process()
+    process.ran.add(Settings(cache_dir="/ran"))
+    process.open(Settings())
+    process.close(Settings())
+    assert process.settings() == Settings()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Verdict", "classify"]
 
+LONGEST_WAIT_S = 86400.0  # who asks for more is misconfigured, and would hold the task for ever
 STRENGTH: tuple[Kind, ...] = ("permanent", "resource", "infrastructure", "transient", "unknown")
 
 
@@ -83,6 +84,7 @@ def _resolved(names: tuple[str, ...]) -> frozenset[str]:
 def _true_names(name: str) -> tuple[str, ...]:
     """Where ``socket.timeout`` stands, ``TimeoutError`` is meant; nothing is imported to find out."""
     module, _, attribute = name.rpartition(".")
+    # Not an import: to judge an error must not run a module's code, and what is not loaded was not raised.
     found = getattr(sys.modules.get(module or "builtins"), attribute, None)
     if isinstance(found, type) and issubclass(found, BaseException):
         return (dotted_name(found),)
@@ -106,11 +108,11 @@ def _by_rules(error: BaseException, now: float) -> Verdict:
 def _wait_of(error: BaseException, now: float) -> float | None:
     if isinstance(error, TransientError):
         return _as_wait(error.retry_after)
-    return retry_after(error, now=now)
+    return _as_wait(retry_after(error, now=now))
 
 
 def _as_wait(value: object) -> float | None:
-    """Return the seconds to wait, where the value is a number that can be one."""
+    """Return the seconds to wait, a day at most, where the value is a number that can be one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 <= value <= sys.float_info.max else None
+    return float(min(value, LONGEST_WAIT_S)) if 0 <= value <= sys.float_info.max else None

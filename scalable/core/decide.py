@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from scalable.core.failure import Failure
     from scalable.core.policy import Retry
 
-__all__ = ["Decision", "History", "after_failure", "after_loss"]
+__all__ = ["Decision", "History", "after_failure", "after_loss", "overdue", "parked", "time_left"]
 
-Act = Literal["retry", "give_up"]
+Act = Literal["retry", "give_up", "park"]
 
-BUILT_IN = frozenset(rule.name for rule in RULES) | {"group"}  # rules that ``transient=`` can overrule
+ASKED = frozenset({"asked-permanent"})  # the task itself said so: nobody is to be talked out of that
+BUILT_IN = (frozenset(rule.name for rule in RULES) | {"group"}) - ASKED  # ``transient=`` can overrule these
+BROKEN = "classify-failed"  # how a rule begins where the policy's own function raised
 LOSS_BASE_S = 1.0  # a lost worker says nothing about the task, so its wait starts short
 
 
@@ -43,10 +45,11 @@ def after_failure(policy: Retry, failure: Failure, past: History, *, at: float, 
     if failure.kind == "permanent":
         return _give_up(_permanent_words(policy, failure, past))
     if past.failures >= policy.max_attempts:
-        return _give_up(_spent_words(policy.retries, past.failures))
+        broken = f" (rule {failure.rule})" if failure.rule.startswith(BROKEN) else ""
+        return _give_up(_spent_words(policy.retries, past.failures) + broken)
     wait = failure.wait_s
     if wait is None:
-        wait = delay(policy, past.failures, luck=luck, previous=past.previous_delay)
+        wait = delay(policy, max(1, past.failures), luck=luck, previous=past.previous_delay)
     left = policy.max_attempts - past.failures
     words = f"{failure.kind} (rule {failure.rule}): next attempt in {wait:.1f} s, {left} left"
     return _within_deadline(policy, past, at, wait, words)
@@ -67,14 +70,36 @@ def after_loss(policy: Retry, past: History, *, at: float, luck: float, idempote
     return _within_deadline(policy, past, at, wait, words)
 
 
+def parked(policy: Retry, past: History, *, at: float, reason: str) -> Decision:
+    """Decide about an attempt that failed like many others: it waits for a probe, as long as it may."""
+    left = time_left(policy, past, at)
+    if left is not None and left <= 0:
+        return overdue(policy, past, at)
+    return Decision("park", None, reason)
+
+
+def overdue(policy: Retry, past: History, at: float) -> Decision:
+    """Decide about a task whose deadline came while it was parked."""
+    spent = max(0.0, at - (at if past.first_started is None else past.first_started))
+    return _give_up(
+        f"deadline of {policy.deadline or 0:g} s: {spent:.1f} s are spent, the last of them parked"
+    )
+
+
+def time_left(policy: Retry, past: History, at: float) -> float | None:
+    """Seconds until the deadline, negative beyond it; ``None`` where there is none."""
+    if policy.deadline is None or past.first_started is None:
+        return None
+    return policy.deadline - max(0.0, at - past.first_started)
+
+
 def _within_deadline(policy: Retry, past: History, at: float, wait: float, words: str) -> Decision:
-    if policy.deadline is not None and past.first_started is not None:
-        spent = max(0.0, at - past.first_started)
-        if spent + wait > policy.deadline:
-            return _give_up(
-                f"deadline of {policy.deadline:g} s: "
-                f"{spent:.1f} s are spent and the next wait is {wait:.1f} s"
-            )
+    left = time_left(policy, past, at)
+    if left is not None and policy.deadline is not None and wait > left:
+        spent = policy.deadline - left
+        return _give_up(
+            f"deadline of {policy.deadline:g} s: {spent:.1f} s are spent and the next wait is {wait:.1f} s"
+        )
     return Decision("retry", wait, words)
 
 

@@ -33,7 +33,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     ``duration_s`` is the time of this attempt alone, in seconds; ``started_at`` is seconds since the
     epoch on the scheduler's clock; ``wait_s`` is a wait that the failure itself asked for
-    (``retry_after``, ``Retry-After``). ``warnings`` were issued by the task before it failed.
+    (``retry_after``, ``Retry-After``). ``root`` is the key of the task whose failure kept this one from
+    running, as records have it. ``warnings`` were issued by the task before it failed; ``output`` is the
+    end of what an isolated task printed.
     """
 
     outcome: Outcome
@@ -41,6 +43,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     exception: ExceptionInfo
     wait_s: float | None = None
+    root: str | None = None
     call: str | None = None
     traceback: str | None = None
     fingerprint: str | None = None
@@ -56,3 +59,4 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     peak_rss_bytes: int | None = None
     injected: bool = False
     warnings: tuple[str, ...] = ()
+    output: str | None = None

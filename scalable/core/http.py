@@ -7,9 +7,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-__all__ = ["retry_after", "status_of"]
-
-LONGEST_WAIT_S = 86400.0  # a server that asks for more is misconfigured
+__all__ = ["error_code_of", "retry_after", "status_of"]
 
 
 def status_of(error: BaseException) -> int | None:
@@ -23,13 +21,20 @@ def status_of(error: BaseException) -> int | None:
 def retry_after(error: BaseException, *, now: float) -> float | None:
     """Seconds that the server asked to wait: ``Retry-After`` as a number or an HTTP date (RFC 9110, 10.2.3).
 
-    ``now`` is seconds since the epoch. At most a day, and 0 for a date that has passed; ``None`` where the
-    header is absent, unreadable or negative.
+    ``now`` is seconds since the epoch. 0 for a date that has passed; ``None`` where the header is absent,
+    unreadable or negative.
     """
     get = getattr(_reply(error).get("headers"), "get", None)
     value = (get("Retry-After") or get("retry-after")) if callable(get) else None
-    seconds = _seconds(str(value).strip(), now) if value is not None else None
-    return None if seconds is None else min(seconds, LONGEST_WAIT_S)
+    return _seconds(str(value).strip(), now) if value is not None else None
+
+
+def error_code_of(error: BaseException) -> str | None:
+    """Return the name that a service of AWS gave the error, as botocore keeps it."""
+    response = vars(error).get("response")
+    told = response.get("Error") if isinstance(response, dict) else None
+    code = told.get("Code") if isinstance(told, dict) else None
+    return code if isinstance(code, str) else None
 
 
 def _reply(error: BaseException) -> dict[str, Any]:
@@ -40,6 +45,7 @@ def _reply(error: BaseException) -> dict[str, Any]:
         meta = response.get("ResponseMetadata")
         meta = meta if isinstance(meta, dict) else {}
         return {"status": meta.get("HTTPStatusCode"), "headers": meta.get("HTTPHeaders")}
+    # Not by its truth: a requests.Response with the status of an error is false.
     if response is not None:  # requests, httpx
         status = getattr(response, "status_code", None)
         return {"status": status, "headers": getattr(response, "headers", None)}

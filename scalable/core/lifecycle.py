@@ -7,7 +7,8 @@
           ▲  ▲                   │  │
           │  └──── Requeued ─────┘  │ Failed, Lost
           │ HoldEnded               ▼
-          └───────────────────── waiting | failed
+          ├───────────────────── waiting | failed
+          └──────── HeldBack ──────▶ │ Overdue (parked) ──▶ failed
 
     pending, running, waiting ─── InputFailed ──▶ failed
     pending, running, waiting ─── Cancelled ──▶ cancelled
@@ -26,7 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
-from scalable.core.decide import Decision, History, after_failure, after_loss
+from scalable.core.decide import Decision, History, after_failure, after_loss, overdue, parked, time_left
+from scalable.core.escalate import ESCALATES, Escalation, Limits, Step, climb
 from scalable.core.failure import Failure
 from scalable.core.policy import Retry
 
@@ -43,11 +45,15 @@ __all__ = [
     "Ending",
     "Event",
     "Failed",
+    "HeldBack",
     "Hold",
     "HoldEnded",
     "InputFailed",
     "Lost",
+    "Move",
     "Note",
+    "Overdue",
+    "Park",
     "Recomputed",
     "Requeued",
     "RetriedByHand",
@@ -62,7 +68,7 @@ __all__ = [
 State = Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled"]
 Ending = Literal["succeeded", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
-ENDED: frozenset[State] = frozenset(get_args(Ending))
+ENDED: tuple[Ending, ...] = get_args(Ending)
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -71,7 +77,8 @@ class Task(msgspec.Struct, frozen=True):
     ``attempts`` counts attempts that failed, by whatever cause, over the whole life; ``failures`` and
     ``losses`` are the two budgets used since the task was submitted or last retried by hand. ``failing``
     is true from a recorded failure to the next success. ``told`` is the end that was recorded last, and
-    ``open`` is false while that end stands.
+    ``open`` is false while that end stands. A waiting task is ``parked`` where it waits for its function to
+    work again, not for a time. ``limits`` are those of the next attempt.
     """
 
     policy: Retry
@@ -85,6 +92,9 @@ class Task(msgspec.Struct, frozen=True):
     failing: bool = False
     told: Ending | None = None
     open: bool = True
+    parked: bool = False
+    limits: Limits = Limits()
+    escalation: Escalation = Escalation()
 
     @property
     def attempt(self) -> int:
@@ -94,6 +104,7 @@ class Task(msgspec.Struct, frozen=True):
     @property
     def max_attempts(self) -> int:
         """Attempts this task may have, those the platform spoilt included."""
+        # Earlier rounds are added, so that "attempt 5 of 4" is never read.
         return self.attempts - self.failures + self.policy.max_attempts
 
 
@@ -110,11 +121,15 @@ class Succeeded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """An attempt failed by its own doing. ``luck`` in [0, 1) jitters the wait."""
+    """An attempt failed by its own doing. ``luck`` in [0, 1) jitters the wait.
+
+    ``park`` is why the breaker wants the task to wait for a probe, its attempt uncounted.
+    """
 
     at: float
     luck: float
     failure: Failure
+    park: str | None = None
 
 
 class Lost(msgspec.Struct, frozen=True, tag=True):
@@ -135,6 +150,19 @@ class HoldEnded(msgspec.Struct, frozen=True, tag=True):
     """The wait is over."""
 
     at: float
+
+
+class HeldBack(msgspec.Struct, frozen=True, tag=True):
+    """The task came to its turn while its function is known not to work."""
+
+    at: float
+
+
+class Overdue(msgspec.Struct, frozen=True, tag=True):
+    """The deadline of a parked task has come. ``failure`` is the last one."""
+
+    at: float
+    failure: Failure
 
 
 class InputFailed(msgspec.Struct, frozen=True, tag=True):
@@ -170,6 +198,8 @@ Event = (
     | Lost
     | Requeued
     | HoldEnded
+    | HeldBack
+    | Overdue
     | InputFailed
     | Cancelled
     | Recomputed
@@ -178,19 +208,32 @@ Event = (
 
 
 class Note(msgspec.Struct, frozen=True, tag=True):
-    """Write a line to ``failures.jsonl``."""
+    """Write a line to ``failures.jsonl``; ``step`` is how the limits grow."""
 
     event: Literal["attempt_failed", "recovered"]
     attempt: int | None
     max_attempts: int
     failure: Failure | None = None
     decision: Decision | None = None
+    step: Step | None = None
 
 
 class Hold(msgspec.Struct, frozen=True, tag=True):
     """Keep the task away from every worker for ``delay_s`` seconds."""
 
     delay_s: float
+
+
+class Park(msgspec.Struct, frozen=True, tag=True):
+    """Keep the task away from every worker until its function works again, or for so many seconds."""
+
+    most_s: float | None
+
+
+class Move(msgspec.Struct, frozen=True, tag=True):
+    """Give the next attempt other limits."""
+
+    limits: Limits
 
 
 class Settle(msgspec.Struct, frozen=True, tag=True):
@@ -207,7 +250,7 @@ class End(msgspec.Struct, frozen=True, tag=True):
     replaces: Ending | None = None
 
 
-Action = Note | Hold | Settle | End
+Action = Note | Hold | Park | Move | Settle | End
 Moved = tuple[Task, tuple[Action, ...]]
 
 
@@ -235,29 +278,64 @@ def _succeed(task: Task, _event: Succeeded) -> Moved:
 
 
 def _fail(task: Task, event: Failed) -> Moved:
-    after = replace(task, failures=task.failures + 1, first_started=_first_started(task, event.at))
+    begun = replace(task, first_started=_first_started(task, event.at))
+    if event.park is not None and event.failure.kind != "permanent":
+        decision = parked(task.policy, _past(begun), at=event.at, reason=event.park)
+        return _follow(task, begun, event, decision)
+    higher = climb(task.limits, task.escalation) if event.failure.outcome in ESCALATES else None
+    after = replace(begun, failures=task.failures + 1)
+    if higher is not None and higher.granted and after.failures >= task.policy.max_attempts:
+        after = begun  # beyond the retries: an attempt of its own
     decision = after_failure(task.policy, event.failure, _past(after), at=event.at, luck=event.luck)
-    return _follow(task, after, event.failure, decision)
+    return _follow(task, after, event, decision, higher)
 
 
 def _lose(task: Task, event: Lost) -> Moved:
     after = replace(task, losses=task.losses + 1, first_started=_first_started(task, event.at))
     decision = after_loss(task.policy, _past(after), at=event.at, luck=event.luck, idempotent=task.idempotent)
-    return _follow(task, after, event.failure, decision)
+    higher = climb(task.limits, task.escalation) if event.failure.outcome in ESCALATES else None
+    return _follow(task, after, event, decision, higher)
 
 
 def _past(task: Task) -> History:
     return History(task.failures, task.losses, task.first_started, task.delay_s)
 
 
-def _follow(before: Task, after: Task, failure: Failure, decision: Decision) -> Moved:
+def _follow(
+    before: Task, after: Task, event: Failed | Lost, decision: Decision, higher: Step | None = None
+) -> Moved:
     """Record the failed attempt, then wait or end, as decided."""
     after = replace(after, attempts=before.attempt, failing=True)
-    note = Note("attempt_failed", before.attempt, before.max_attempts, failure, decision)
+    if higher is not None and decision.action == "retry":
+        words = f"{decision.reason}; from {higher.before} to {higher.after}"
+        decision = replace(decision, reason=words)
+        after = replace(after, limits=higher.limits)
+    else:
+        higher = None
+    note = Note("attempt_failed", before.attempt, before.max_attempts, event.failure, decision, higher)
+    if decision.action == "park":
+        most_s = time_left(after.policy, _past(after), event.at)
+        return replace(after, state="waiting", delay_s=None, parked=True), (note, Park(most_s))
     if decision.action == "retry" and decision.delay_s is not None:
-        return replace(after, state="waiting", delay_s=decision.delay_s), (note, Hold(decision.delay_s))
+        moves = (Move(higher.limits),) if higher is not None else ()
+        hold = Hold(decision.delay_s)
+        return replace(after, state="waiting", delay_s=decision.delay_s), (note, *moves, hold)
     end = End("failed", before.attempt, before.told)
     return _ended(after, "failed"), (note, end, Settle(decision.reason))
+
+
+def _hold_back(task: Task, event: HeldBack) -> Moved:
+    most_s = time_left(task.policy, _past(task), event.at) if task.failing else None
+    return replace(task, state="waiting", parked=True), (Park(most_s),)
+
+
+def _overdue(task: Task, event: Overdue) -> Moved:
+    if not (task.parked and task.failing):
+        return task, ()
+    decision = overdue(task.policy, _past(task), event.at)
+    note = Note("attempt_failed", task.attempts, task.max_attempts, event.failure, decision)
+    end = End("failed", task.attempts, task.told)
+    return _ended(task, "failed"), (note, end, Settle(decision.reason))
 
 
 def _fail_unstarted(task: Task, event: InputFailed) -> Moved:
@@ -268,27 +346,31 @@ def _fail_unstarted(task: Task, event: InputFailed) -> Moved:
 
 
 def _cancel(task: Task, _event: Cancelled) -> Moved:
-    if not task.open:  # only a recomputation is cancelled: the recorded end stands
-        return replace(task, state="cancelled"), ()
-    return _ended(task, "cancelled"), (End("cancelled", task.attempts, task.told),)
+    if not task.open and task.told is not None:  # only a recomputation is cancelled: the recorded end stands
+        return replace(task, state=task.told, parked=False), ()
+    begun = task.attempt if task.state == "running" else task.attempts
+    return _ended(task, "cancelled"), (End("cancelled", begun, task.told),)
 
 
 def _ended(task: Task, state: Ending) -> Task:
-    return replace(task, state=state, told=state, open=False)
+    return replace(task, state=state, told=state, open=False, parked=False)
 
 
 def _back_to_pending(task: Task, _event: Requeued | HoldEnded) -> Moved:
-    return replace(task, state="pending"), ()
+    return replace(task, state="pending", parked=False), ()
 
 
 def _again(task: Task, _event: Recomputed) -> Moved:
-    return replace(task, state="pending", failures=0, losses=0, first_started=None, delay_s=None), ()
+    # `attempts` counts failures only; the success that is repeated was one too, and its number is taken.
+    spent = task.attempt if task.state == "succeeded" else task.attempts
+    return replace(
+        task, state="pending", attempts=spent, failures=0, losses=0, first_started=None, delay_s=None
+    ), ()
 
 
 def _by_hand(task: Task, event: RetriedByHand) -> Moved:
-    fresh, _ = _again(task, Recomputed(event.at))
-    spent = task.attempt if task.state == "succeeded" else task.attempts
-    return replace(fresh, policy=event.policy or task.policy, attempts=spent, open=True), ()
+    again, _ = _again(task, Recomputed(event.at))
+    return replace(again, policy=event.policy or task.policy, open=True), ()
 
 
 MOVES: dict[tuple[State, type[Any]], Callable[[Task, Any], Moved]] = {
@@ -296,6 +378,7 @@ MOVES: dict[tuple[State, type[Any]], Callable[[Task, Any], Moved]] = {
     ("pending", Succeeded): _succeed,
     ("pending", Failed): _fail,
     ("pending", Lost): _lose,
+    ("pending", HeldBack): _hold_back,
     ("pending", InputFailed): _fail_unstarted,
     ("pending", Cancelled): _cancel,
     ("running", Started): _start,
@@ -306,6 +389,7 @@ MOVES: dict[tuple[State, type[Any]], Callable[[Task, Any], Moved]] = {
     ("running", InputFailed): _fail_unstarted,
     ("running", Cancelled): _cancel,
     ("waiting", HoldEnded): _back_to_pending,
+    ("waiting", Overdue): _overdue,
     ("waiting", InputFailed): _fail_unstarted,
     ("waiting", Cancelled): _cancel,
     ("succeeded", Recomputed): _again,

@@ -10,6 +10,7 @@ import msgspec
 
 __all__ = ["Jitter", "Retry", "dotted_name"]
 
+MOST_RETRIES = 1_000_000_000
 Jitter = Literal["full", "equal", "decorrelated", "none"]
 Classifier = Callable[[BaseException], "str | float | None"]
 
@@ -37,6 +38,10 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     attempt, or ``None`` for "no opinion". ``worker_losses`` is a budget of its own: how often a worker
     may be lost under this task; such a loss uses up none of the ``retries``.
 
+    ``breaker`` says what happens when many tasks of a function fail in a row with the same transient error:
+    they are parked, their attempts uncounted, until one that is sent as a probe succeeds, or for at most
+    ``patience`` seconds; then they go on as if there was no breaker. It is for tasks with ``retries``.
+
     Raises ``ValueError`` or ``TypeError``, naming the field, where a value makes no sense.
     """
 
@@ -50,6 +55,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     permanent: tuple[Any, ...] = ()
     classify: Classifier | None = None
     worker_losses: int = 3
+    breaker: bool = True
+    patience: float = 300.0
 
     def __post_init__(self) -> None:
         """Check every field, and reduce exception classes to their dotted names."""
@@ -60,6 +67,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         _number("max_delay", self.max_delay, least=0.0)
         if self.deadline is not None:
             _number("deadline", self.deadline, least=0.0)
+        _number("patience", self.patience, least=0.0)
+        _switch("breaker", self.breaker)
         if self.jitter not in get_args(Jitter):
             choices = ", ".join(map(repr, get_args(Jitter)))
             msg = f"Retry: jitter must be one of {choices}, not {self.jitter!r}"
@@ -85,8 +94,8 @@ def _whole(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         msg = f"Retry: {name} must be a whole number, not {value!r}"
         raise TypeError(msg)
-    if value < 0:
-        msg = f"Retry: {name} must be 0 or more, not {value!r}"
+    if not 0 <= value <= MOST_RETRIES:
+        msg = f"Retry: {name} must be from 0 to {MOST_RETRIES:,}, not {value!r:.30}"
         raise ValueError(msg)
 
 
@@ -97,6 +106,12 @@ def _number(name: str, value: object, *, least: float) -> None:
     if not least <= value <= sys.float_info.max:
         msg = f"Retry: {name} must be finite and at least {least:g}, not {value!r}"
         raise ValueError(msg)
+
+
+def _switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        msg = f"Retry: {name} must be True or False, not {value!r}"
+        raise TypeError(msg)
 
 
 def _function(name: str, value: object) -> None:

@@ -1,6 +1,6 @@
 """The built-in classification rules: a table, read from the top, first match wins.
 
-``scalable rules`` prints it, the docs render it, :mod:`scalable.core.classify` reads it. Exceptions of
+``scalable rules`` and docs/retries.md show it, :mod:`scalable.core.classify` reads it. Exceptions of
 third parties are recognised by the dotted names of their classes, so none of those packages is imported.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from scalable.core.failure import Kind
-from scalable.core.http import status_of
+from scalable.core.http import error_code_of, status_of
 from scalable.core.policy import dotted_name
 from scalable.errors import PermanentError, TransientError
 
@@ -56,6 +56,15 @@ BUSY_ERRNOS = frozenset(
     }
 )
 FULL_ERRNOS = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
+# AWS says "later" in the code of the error, under the status of a refusal (400, or 403 of S3).
+THROTTLED = (
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "TooManyRequests",
+)
 RETRYABLE_STATUS = frozenset({408, 425, 429})  # and every 5xx
 TRANSPORT = frozenset(
     {
@@ -87,7 +96,22 @@ TRANSPORT = frozenset(
         "urllib3.exceptions.TimeoutError",
     }
 )
-CERTIFICATE = frozenset({"ssl.SSLCertVerificationError"})
+CERTIFICATE = frozenset(
+    {"ssl.SSLCertVerificationError", "aiohttp.client_exceptions.ClientConnectorCertificateError"}
+)
+# What a refused certificate is wrapped in, once or several times, and looks like a broken connection.
+WRAPPERS = frozenset(
+    {
+        "botocore.exceptions.SSLError",
+        "httpcore.ConnectError",
+        "httpx.ConnectError",
+        "requests.exceptions.SSLError",
+        "urllib.error.URLError",
+        "urllib3.exceptions.MaxRetryError",
+        "urllib3.exceptions.SSLError",
+    }
+)
+MOST_WRAPPED = 5
 PICKLING = frozenset({"pickle.PicklingError", "_pickle.PicklingError"})
 EXITS = frozenset({"SystemExit", "KeyboardInterrupt", "GeneratorExit", "asyncio.exceptions.CancelledError"})
 
@@ -114,6 +138,20 @@ def _retryable_status(error: BaseException) -> bool:
     return status is not None and (status in RETRYABLE_STATUS or status >= 500)  # noqa: PLR2004 - server errors
 
 
+def _throttled(error: BaseException) -> bool:
+    return (error_code_of(error) or "").startswith(THROTTLED)
+
+
+def _refused_certificate(error: BaseException, depth: int = MOST_WRAPPED) -> bool:
+    names = set(names_of(error))
+    if names & CERTIFICATE:
+        return True
+    if not depth or not names & WRAPPERS:
+        return False
+    inside = (vars(error).get("reason"), *error.args[:1], error.__cause__, error.__context__)
+    return any(isinstance(each, BaseException) and _refused_certificate(each, depth - 1) for each in inside)
+
+
 def _sqlite_locked(error: BaseException) -> bool:
     words = str(error.args[0]) if error.args else ""
     return "sqlite3.OperationalError" in names_of(error) and ("locked" in words or "busy" in words)
@@ -125,6 +163,7 @@ RULES: tuple[Rule, ...] = (
     Rule("memory", "resource", _is(MemoryError), "MemoryError, out of memory"),
     Rule("no-room", "resource", _errno_in(FULL_ERRNOS), "OSError: no memory, no disk space, quota reached"),
     Rule("http-retryable", "transient", _retryable_status, "HTTP status 408, 425, 429 or 5xx"),
+    Rule("throttled", "transient", _throttled, "AWS: Throttling, SlowDown, TooManyRequests and the like"),
     Rule(
         "http-refused",
         "permanent",
@@ -133,7 +172,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("sqlite-locked", "transient", _sqlite_locked, "a locked or busy sqlite database"),
     # Before "value": a refused certificate is a ValueError and an OSError, too.
-    Rule("certificate", "permanent", _named(CERTIFICATE), "a refused TLS certificate"),
+    Rule(
+        "certificate",
+        "permanent",
+        _refused_certificate,
+        "a refused TLS certificate, also inside an error of a library",
+    ),
     Rule("timeout", "transient", _is(TimeoutError), "TimeoutError and its subclasses"),
     Rule("connection", "transient", _is(ConnectionError), "ConnectionError and its subclasses"),
     Rule(

@@ -11,9 +11,10 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["clean", "clip", "fingerprint"]
+__all__ = ["MESSAGE_BYTES", "TRACEBACK_BYTES", "clean", "clip", "fingerprint", "key_text", "text_of"]
 
 MARK = " … [cut]"
+KEY_BYTES, MESSAGE_BYTES, TRACEBACK_BYTES = 1024, 4096, 5000  # of one record, as JSON
 _encoder = msgspec.json.Encoder()
 
 
@@ -29,6 +30,23 @@ def clip(text: str, limit: int) -> str:
         kept = text.removesuffix(MARK)
         text = kept[: min(len(kept) - 1, int(len(kept) * limit / size))].rstrip() + MARK if kept else ""
     return text
+
+
+def text_of(error: BaseException) -> str:
+    """``str(error)`` as valid UTF-8, or what can be said where even that raises."""
+    try:
+        return clean(str(error))
+    except BaseException as failed:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"<{type(error).__qualname__}, whose __str__ raised {type(failed).__qualname__}>"
+
+
+def key_text(key: object) -> str:
+    """Write a Dask key, at most 1 kB of it; the digest of a long one keeps it apart from others like it."""
+    text = clean(str(key))
+    if len(text) <= KEY_BYTES and clip(text, KEY_BYTES) == text:
+        return text
+    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return f"{clip(text, KEY_BYTES - len(digest) - 1)} {digest}"
 
 
 def fingerprint(exception_type: str, message: str, frames: Sequence[tuple[str, str, str]]) -> str:

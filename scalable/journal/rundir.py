@@ -14,7 +14,17 @@ import msgspec
 
 from scalable.journal.records import utc
 
-__all__ = ["FILES", "RunInfo", "Status", "create", "effective_status", "read_info", "runs", "write_info"]
+__all__ = [
+    "FILES",
+    "RunInfo",
+    "Status",
+    "create",
+    "damaged",
+    "effective_status",
+    "read_info",
+    "runs",
+    "write_info",
+]
 
 FILES = {
     "failures": "failures.jsonl",
@@ -117,6 +127,21 @@ def runs(runs_dir: Path) -> list[tuple[Path, RunInfo]]:
         except (OSError, msgspec.DecodeError):
             continue
     return sorted(found, key=lambda entry: (entry[1].started_at, entry[1].run_id), reverse=True)
+
+
+def damaged(runs_dir: Path) -> list[tuple[Path, str]]:
+    """Every run under ``runs_dir`` whose ``run.json`` cannot be read, newest first, and what is wrong."""
+    found: list[tuple[Path, str]] = []
+    for path in runs_dir.glob("run-*") if runs_dir.is_dir() else ():
+        if not path.is_dir():
+            continue
+        try:
+            read_info(path)
+        except OSError as error:
+            found.append((path, f"run.json: {error.strerror}"))
+        except msgspec.DecodeError as error:
+            found.append((path, f"run.json: {error}"))
+    return sorted(found, key=lambda entry: entry[0].name, reverse=True)
 
 
 def _alive(info: RunInfo) -> bool:

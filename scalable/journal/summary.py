@@ -8,6 +8,7 @@ from typing import cast
 
 import msgspec
 
+from scalable.core.lifecycle import ENDED
 from scalable.journal.reader import Stream
 from scalable.journal.records import CacheRecord, FailureRecord, TaskRecord
 from scalable.journal.rundir import RunInfo, Status, effective_status, read_info
@@ -20,7 +21,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tasks`` counts ended tasks by state; ``retries`` attempts that were tried again; ``recovered`` tasks
     that succeeded after failing; ``lost_s`` seconds of compute spent on failed attempts; ``failures`` the
-    last record of each task that failed for good, in the order of their ends; ``torn`` unreadable lines.
+    last record of each task that failed for good, in the order of their ends; ``torn`` unreadable lines;
+    ``parked`` attempts that were parked, by what failed; ``uncounted`` the same by key.
     """
 
     run_dir: Path
@@ -34,6 +36,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[FailureRecord, ...]
     session_failures: tuple[FailureRecord, ...]
     torn: int
+    parked: dict[str, int] = {}
+    uncounted: dict[str | None, int] = {}
 
     @property
     def total(self) -> int:
@@ -56,13 +60,15 @@ def summarise(run_dir: Path) -> Summary:
         run_dir=run_dir,
         info=info,
         status=effective_status(info),
-        tasks={state: ends.states[state] for state in ("succeeded", "failed", "cancelled")},
+        tasks={state: ends.states[state] for state in ENDED},
         retries=fold.retries,
         recovered=fold.recovered,
         lost_s=fold.lost_s,
         cache=dict(lookups),
         failures=tuple(record for record in fold.final.values() if record.key not in ends.undone),
         session_failures=tuple(fold.of_session),
+        parked=dict(fold.parked.most_common()),
+        uncounted=dict(fold.uncounted),
         torn=tasks.torn + failures.torn + cache.torn,
     )
 
@@ -93,6 +99,9 @@ class _Failures:
         self.lost_s = 0.0
         self.final: dict[str | None, FailureRecord] = {}
         self.of_session: list[FailureRecord] = []
+        self.parked: Counter[str] = Counter()
+        self.uncounted: Counter[str | None] = Counter()
+        self._parked_last: dict[str | None, int | None] = {}
 
     def add(self, record: FailureRecord) -> None:
         if record.event == "session_failed":
@@ -104,9 +113,20 @@ class _Failures:
             self._add_attempt(record)
 
     def _add_attempt(self, record: FailureRecord) -> None:
-        self.lost_s += record.duration_s or 0.0
+        if self._parked_last.pop(record.key, None) != record.attempt or record.attempt is None:
+            self.lost_s += record.duration_s or 0.0  # else its deadline came: the attempt is told twice
         self.final.pop(record.key, None)  # an older one, of a task that was retried by hand
         if record.action == "retry":
             self.retries += 1
+        elif record.action == "park":
+            self._add_parked(record)
         else:
             self.final[record.key] = record
+
+    def _add_parked(self, record: FailureRecord) -> None:
+        error = record.exception
+        name = error.type.rpartition(".")[2] if error else "unknown"
+        message = error.message.partition("\n")[0][:100] if error else ""
+        self.parked[f"{name} — {message}" if message else name] += 1
+        self.uncounted[record.key] += 1
+        self._parked_last[record.key] = record.attempt

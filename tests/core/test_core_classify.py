@@ -64,6 +64,29 @@ def raised(function, *args):
     pytest.fail("nothing was raised")
 
 
+def refused_by_aws(code, status=400):
+    error = look_alike("botocore.exceptions.ClientError")(code)
+    error.response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return error
+
+
+REFUSED = ssl.SSLCertVerificationError(1, "self-signed")
+
+
+def requests_error(reason):
+    """What requests raises around what urllib3 raises around what ssl raises."""
+    retried = look_alike("urllib3.exceptions.MaxRetryError")("too many retries")
+    retried.reason = look_alike("urllib3.exceptions.SSLError")(reason)
+    connection = look_alike("requests.exceptions.ConnectionError", OSError)
+    return look_alike("requests.exceptions.SSLError", connection)(retried)
+
+
+def httpx_error(reason):
+    outer, inner = look_alike("httpx.ConnectError")("no"), look_alike("httpcore.ConnectError")("no")
+    outer.__cause__, inner.__context__ = inner, reason
+    return outer
+
+
 def deep(n):
     return deep(n + 1)
 
@@ -88,9 +111,28 @@ EXAMPLES = {
     ],
     "no-room": [OSError(number, "full") for number in FULL_ERRNOS],
     "http-retryable": [http_error(s) for s in (408, 425, 429, 500, 502, 503, 504, 599)] + [replied(503)],
+    "throttled": [
+        refused_by_aws(code)
+        for code in (
+            "Throttling",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+            "SlowDown",
+            "TooManyRequestsException",
+            "ProvisionedThroughputExceededException",
+            "RequestTimeout",
+            "RequestTimeoutException",
+        )
+    ],
     "http-refused": [http_error(s) for s in (400, 401, 403, 404, 410, 422)] + [replied(404)],
     "sqlite-locked": [locked_database(), sqlite3.OperationalError("database table is busy")],
-    "certificate": [ssl.SSLCertVerificationError(1, "self-signed")],
+    "certificate": [
+        REFUSED,
+        urllib.error.URLError(REFUSED),
+        requests_error(REFUSED),
+        httpx_error(REFUSED),
+        look_alike("aiohttp.client_exceptions.ClientConnectorCertificateError")("no"),
+    ],
     "timeout": [
         TimeoutError(),
         TaskTimeout("300 s"),
@@ -335,3 +377,46 @@ def test_the_order_of_the_members_does_not_matter(members):
     kinds = {judge(member).kind for member in members}
     assert judge(ExceptionGroup("many", members)).kind == min(kinds, key=STRENGTH.index)
     assert judge(ExceptionGroup("many", members[::-1])) == judge(ExceptionGroup("many", members))
+
+
+@pytest.mark.parametrize("wrapped", [urllib.error.URLError, requests_error])
+def test_a_broken_connection_is_no_refused_certificate(wrapped):
+    assert judge(wrapped(ssl.SSLEOFError(8, "EOF"))).rule == "transport"
+
+
+def test_a_certificate_is_looked_for_only_inside_errors_of_transport_and_only_so_deep():
+    other = look_alike("requests.exceptions.ConnectionError", OSError)("cut")
+    other.__context__ = REFUSED
+    assert judge(other).rule == "transport"
+    endless = urllib.error.URLError("loop")
+    endless.reason = endless
+    assert judge(endless).rule == "transport"
+
+
+def test_a_real_error_of_requests_is_judged_by_the_certificate_inside():
+    requests = pytest.importorskip("requests")
+    urllib3 = pytest.importorskip("urllib3")
+    reason = urllib3.exceptions.SSLError(REFUSED)
+    retried = urllib3.exceptions.MaxRetryError(None, "https://localhost", reason)
+    assert judge(requests.exceptions.SSLError(retried)).rule == "certificate"
+
+
+def test_another_refusal_of_aws_is_permanent():
+    assert judge(refused_by_aws("ValidationException")).rule == "http-refused"
+    assert judge(refused_by_aws("RequestTimeTooSkewed", 403)).rule == "http-refused"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda wait: (TransientError("x", retry_after=wait), PLAIN),
+        lambda wait: (ValueError("x"), Retry(classify=lambda _: wait)),
+        lambda wait: (replied(503, Retry_After=str(wait)), PLAIN),
+    ],
+)
+@pytest.mark.parametrize(
+    ("wait", "kept"), [(5, 5.0), (86_400, 86_400.0), (86_401, 86_400.0), (1e300, 86_400.0)]
+)
+def test_no_wait_that_an_error_asks_for_is_longer_than_a_day(ask, wait, kept):
+    error, policy = ask(wait)
+    assert judge(error, policy).wait_s == kept

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalable.core.decide import BUILT_IN, History, after_failure, after_loss
+from scalable.core.decide import ASKED, BUILT_IN, History, after_failure, after_loss
 from scalable.core.failure import ExceptionInfo, Failure
 from scalable.core.policy import Retry
 from scalable.core.rules import RULES
@@ -128,6 +128,20 @@ def test_a_task_that_must_not_run_twice_is_not_run_again_after_a_loss():
             "permanent (rule policy-permanent): not retried although retries=3",
         ),
         (
+            Retry(retries=3),
+            failure("permanent", "asked-permanent", "scalable.errors.PermanentError"),
+            past(1),
+            0.0,
+            "permanent (rule asked-permanent): not retried although retries=3",
+        ),
+        (
+            Retry(retries=0),
+            failure("unknown", "classify-failed: KeyError"),
+            past(1),
+            0.0,
+            "no retries were asked for (rule classify-failed: KeyError)",
+        ),
+        (
             Retry(deadline=10, jitter="none"),
             failure(),
             past(1),
@@ -168,4 +182,4 @@ def test_a_loss_is_told_in_words():
 
 
 def test_every_rule_of_the_table_can_be_overruled():
-    assert {rule.name for rule in RULES} | {"group"} == BUILT_IN
+    assert {rule.name for rule in RULES} | {"group"} == BUILT_IN | ASKED

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalable.core.http import LONGEST_WAIT_S, retry_after, status_of
+from scalable.core.http import error_code_of, retry_after, status_of
 
 NOW = 1_800_000_000.0
 
@@ -95,18 +95,18 @@ def test_the_property_of_a_class_is_no_field_of_the_error():
         (" 1.5 ", 1.5),
         (3, 3),
         ("0", 0),
-        ("1e9", LONGEST_WAIT_S),
+        ("1e9", 1e9),
         (formatdate(NOW + 90, usegmt=True), 90),
         (formatdate(NOW + 90), 90),  # "-0000": no zone is told, so UTC
         (formatdate(NOW - 90, usegmt=True), 0),
-        (formatdate(NOW + 10**6, usegmt=True), LONGEST_WAIT_S),
+        (formatdate(NOW + 10**6, usegmt=True), 10**6),
         ("-1", None),
         ("nan", None),
         ("inf", None),
         ("soon", None),
         ("", None),
         ("Wed, 99 Foo 2026 99:99:99 GMT", None),
-        ("Fri, 31 Dec 9999 23:59:59 -2359", LONGEST_WAIT_S),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 251_602_387_139),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value, seconds):
@@ -114,6 +114,21 @@ def test_retry_after_is_seconds_or_a_date(value, seconds):
 
 
 @given(st.text() | st.floats() | st.integers() | st.datetimes().map(str))
-def test_whatever_the_header_says_the_wait_is_none_or_at_most_a_day(value):
+def test_whatever_the_header_says_the_wait_is_none_or_a_number_of_seconds(value):
     wait = retry_after(shaped(headers={"retry-after": value}), now=NOW)
-    assert wait is None or (0 <= wait <= LONGEST_WAIT_S and not math.isnan(wait))
+    assert wait is None or 0 <= wait < math.inf
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"response": {"Error": {"Code": "SlowDown"}}}, "SlowDown"),
+        ({"response": {"Error": {"Code": 7}}}, None),
+        ({"response": {"Error": "SlowDown"}}, None),
+        ({"response": {}}, None),
+        ({"response": object()}, None),
+        ({}, None),
+    ],
+)
+def test_the_name_of_an_error_of_aws_is_found_where_botocore_keeps_it(fields, code):
+    assert error_code_of(shaped(**fields)) == code

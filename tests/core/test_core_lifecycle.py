@@ -20,11 +20,14 @@ from scalable.core.lifecycle import (
     End,
     Event,
     Failed,
+    HeldBack,
     Hold,
     HoldEnded,
     InputFailed,
     Lost,
     Note,
+    Overdue,
+    Park,
     Recomputed,
     Requeued,
     RetriedByHand,
@@ -62,6 +65,8 @@ ONE_OF_EACH = {
     Lost: Lost(1.0, 0.5, failure("infrastructure", "worker-lost")),
     Requeued: Requeued(1.0),
     HoldEnded: HoldEnded(1.0),
+    HeldBack: HeldBack(1.0),
+    Overdue: Overdue(1.0, failure()),
     InputFailed: InputFailed(1.0, failure("permanent", "upstream")),
     Cancelled: Cancelled(1.0),
     Recomputed: Recomputed(1.0),
@@ -92,7 +97,7 @@ def ends(actions):
 def test_the_table_knows_every_state_and_every_event():
     assert {state for state, _ in MOVES} == set(STATES)
     assert {event for _, event in MOVES} == set(get_args(Event)) == set(ONE_OF_EACH)
-    assert {"succeeded", "failed", "cancelled"} == ENDED
+    assert set(ENDED) == {"succeeded", "failed", "cancelled"}
 
 
 @pytest.mark.parametrize(("state", "event"), sorted(set(product(STATES, ONE_OF_EACH)) - set(MOVES), key=str))
@@ -152,6 +157,82 @@ def test_a_task_that_gives_up_is_noted_ended_and_settled_in_this_order():
     assert (task.state, task.failing) == ("failed", True)
 
 
+def parks(at=0.0, **fields):
+    return Failed(at, 0.5, failure(**fields), "ten tasks failed alike")
+
+
+def test_a_parked_attempt_is_noted_and_not_counted():
+    task, done = live(Started(0.0), parks(1.0))
+    note, park = done
+    assert (note.attempt, note.max_attempts) == (1, 3)
+    assert (note.decision.action, note.decision.delay_s) == ("park", None)
+    assert note.decision.reason == "ten tasks failed alike"
+    assert park == Park(None)
+    assert (task.state, task.parked, task.failures, task.attempt, task.max_attempts) == (
+        "waiting", True, 0, 2, 4,
+    )  # fmt: skip
+
+
+def test_a_task_is_parked_also_when_its_attempts_are_used_up():
+    used_up = (fails(), HoldEnded(1.0), fails(), HoldEnded(2.0))
+    task, _ = live(*used_up, parks(3.0), HoldEnded(4.0))
+    assert (task.state, task.parked, task.failures) == ("pending", False, 2)
+    task, _ = live(fails(), task=task)
+    assert task.state == "failed"
+
+
+def test_a_permanent_failure_is_not_parked():
+    task, _ = live(parks(kind="permanent"))
+    assert (task.state, task.parked) == ("failed", False)
+
+
+def test_a_task_held_back_waits_without_a_line():
+    task, done = live(HeldBack(0.0))
+    assert (task.state, task.parked, done) == ("waiting", True, [Park(None)])
+    task, _ = live(HoldEnded(1.0), Started(2.0), task=task)
+    assert (task.state, task.parked, task.attempt) == ("running", False, 1)
+
+
+def test_the_deadline_goes_on_while_a_task_is_parked():
+    policy = Retry(retries=2, base=1, jitter="none", deadline=30)
+    task, done = live(Started(0.0), parks(10.0), task=Task(policy))
+    assert done[-1] == Park(20.0)
+    task, (note, end, settle) = step(task, Overdue(30.5, failure()))
+    assert (note.attempt, note.decision.action) == (1, "give_up")
+    assert settle.reason == "deadline of 30 s: 30.5 s are spent, the last of them parked"
+    assert (task.state, end) == ("failed", End("failed", 1))
+
+
+def test_a_task_held_back_after_a_failure_keeps_its_deadline():
+    policy = Retry(retries=2, base=1, jitter="none", deadline=30)
+    _, done = live(Started(0.0), fails(1.0), HoldEnded(2.0), HeldBack(3.0), task=Task(policy))
+    assert done[-1] == Park(27.0)
+
+
+def test_a_task_is_not_parked_beyond_its_deadline():
+    policy = Retry(retries=2, deadline=30)
+    task, _ = live(Started(0.0), parks(31.0), task=Task(policy))
+    assert task.state == "failed"
+
+
+def test_only_what_is_parked_and_has_failed_is_overdue():
+    for events in ((fails(),), (HeldBack(0.0),)):
+        task, _ = live(*events)
+        assert step(task, Overdue(5.0, failure())) == (task, ())
+
+
+@pytest.mark.parametrize("ending", [Cancelled(5.0), ONE_OF_EACH[InputFailed]])
+def test_nothing_that_ended_is_parked(ending):
+    task, _ = live(parks(), ending)
+    assert task.state in ENDED
+    assert not task.parked
+
+
+def test_a_recomputation_that_is_cancelled_is_parked_no_more():
+    task, _ = live(Succeeded(0.0), Recomputed(1.0), HeldBack(2.0), Cancelled(3.0))
+    assert (task.state, task.parked) == ("succeeded", False)
+
+
 def test_a_lost_worker_uses_up_no_retry_and_adds_an_attempt():
     lost = ONE_OF_EACH[Lost]
     task, _ = live(lost, HoldEnded(2.0))
@@ -180,10 +261,10 @@ def test_a_failed_input_ends_a_task_without_an_attempt(before):
     assert task.failing
 
 
-@pytest.mark.parametrize("before", [(), (Started(0.0),), (fails(),)])
-def test_a_cancelled_task_leaves_its_end_and_is_settled_by_nobody(before):
+@pytest.mark.parametrize(("before", "attempts"), [((), 0), ((Started(0.0),), 1), ((fails(),), 1)])
+def test_a_cancelled_task_leaves_its_end_and_is_settled_by_nobody(before, attempts):
     task, done = live(*before, Cancelled(1.0))
-    assert done[-1] == End("cancelled", task.attempts)
+    assert done[-1] == End("cancelled", attempts)
     assert task.state == "cancelled"
     assert not any(isinstance(action, Settle) for action in done)
 
@@ -195,12 +276,12 @@ def test_a_result_that_is_computed_again_is_not_told_again():
 
 def test_a_recomputation_that_is_cancelled_leaves_the_end_as_it_was_told():
     task, done = live(Succeeded(0.0), Recomputed(1.0), Cancelled(2.0))
-    assert (task.state, task.told, ends(done)) == ("cancelled", "succeeded", [End("succeeded", 1)])
+    assert (task.state, task.told, ends(done)) == ("succeeded", "succeeded", [End("succeeded", 1)])
 
 
 def test_a_recomputation_that_fails_replaces_the_end():
     _, done = live(Succeeded(0.0), Recomputed(1.0), fails(kind="permanent"))
-    assert ends(done) == [End("succeeded", 1), End("failed", 1, replaces="succeeded")]
+    assert ends(done) == [End("succeeded", 1), End("failed", 2, replaces="succeeded")]
 
 
 def test_a_round_by_hand_has_fresh_budgets_and_goes_on_counting():
@@ -280,6 +361,7 @@ class AnyLife(RuleBasedStateMachine):
             self.number += before.state == "succeeded"
             self.notes_of_life = self.ends_of_life = 0
         if isinstance(event, Recomputed) and before.state == "succeeded":
+            self.number += 1
             self.notes_of_life = 0
         return actions
 

@@ -22,7 +22,7 @@ def test_the_defaults_are_those_of_the_contract():
     assert (policy.classify, policy.worker_losses) == (None, 3)
 
 
-@given(st.integers(0))
+@given(st.integers(0, 1_000_000_000))
 def test_the_first_attempt_comes_on_top_of_the_retries(retries):
     assert Retry(retries=retries).max_attempts == retries + 1
 
@@ -48,7 +48,7 @@ def test_a_count_must_be_a_whole_number(field, value):
 
 @pytest.mark.parametrize("field", ["retries", "worker_losses"])
 def test_a_count_must_not_be_negative(field):
-    with pytest.raises(ValueError, match=f"Retry: {field} must be 0 or more, not -1"):
+    with pytest.raises(ValueError, match=f"Retry: {field} must be from 0 to 1,000,000,000, not -1"):
         Retry(**{field: -1})
 
 
@@ -117,3 +117,11 @@ def test_dotted_names_leave_out_builtins():
 
     assert dotted_name(OSError) == "OSError"
     assert dotted_name(Inner).endswith("test_dotted_names_leave_out_builtins.<locals>.Inner")
+
+
+def test_the_breaker_is_on_or_off_and_its_patience_finite():
+    assert (Retry().breaker, Retry().patience) == (True, 300.0)
+    with pytest.raises(TypeError, match="breaker must be True or False, not 1"):
+        Retry(breaker=1)
+    with pytest.raises(ValueError, match="patience must be finite and at least 0"):
+        Retry(patience=-1)

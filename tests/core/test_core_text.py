@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scalable.core.text import MARK, clean, clip, fingerprint
+from scalable.core.text import MARK, clean, clip, fingerprint, key_text, text_of
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates, too
 FRAMES = [("model.py", "solve", "return 1 / x"), ("grid.py", "load", "solve(0)")]
@@ -75,3 +76,33 @@ def test_without_frames_numbers_and_addresses_of_the_message_do_not_count():
 @given(ANY_TEXT, ANY_TEXT)
 def test_every_text_has_a_fingerprint(kind, message):
     assert len(fingerprint(kind, message, ())) == 16
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("no"), "no"),
+        (ValueError("caf\udce9"), "caf\\udce9"),
+        (MuteError(), "<MuteError, whose __str__ raised KeyboardInterrupt>"),
+    ],
+)
+def test_an_error_has_words_that_can_be_written_whatever_it_is_like(error, text):
+    assert text_of(error) == text
+
+
+@given(st.one_of(ANY_TEXT, st.tuples(ANY_TEXT, st.integers()), st.integers()))
+def test_a_key_of_a_usual_size_is_written_as_it_is(key):
+    assert key_text(key) == clean(str(key))
+
+
+@pytest.mark.parametrize("filling", ["x", '"', "é"])
+def test_a_huge_key_is_bounded_and_told_apart_from_others_like_it(filling):
+    one, other = key_text(filling * 100_000 + "1"), key_text(filling * 100_000 + "2")
+    assert one != other
+    assert one == key_text(filling * 100_000 + "1")
+    assert json_bytes(one) <= 1024

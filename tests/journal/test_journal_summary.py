@@ -208,3 +208,32 @@ def test_a_summary_agrees_with_the_tasks_that_it_sums_up(tmp_path_factory, lives
     listed = set(keys(summary))
     assert settled <= listed <= {key for key, task in tasks.items() if task.told == "failed"}
     assert len(listed) == len(summary.failures)
+
+
+# --- parked attempts ----------------------------------------------------------------------------------------
+
+
+def parked(key, attempt, error="ConnectionError"):
+    info = ExceptionInfo(error, "refused\nby the host")
+    return failed(key, "park", attempt=attempt, duration_s=1.0, exception=info)
+
+
+def test_parked_attempts_are_counted_by_what_failed_and_are_no_retries(run):
+    run.failures(parked("a", 1), parked("a", 2), parked("b", 1, "OSError"), failed("b", "retry", attempt=2))
+    summary = run.summary()
+    assert summary.parked == {"ConnectionError — refused": 2, "OSError — refused": 1}
+    assert summary.uncounted == {"a": 2, "b": 1}
+    assert summary.retries == 1
+    assert summary.failures == ()
+
+
+def test_a_parked_attempt_without_an_exception_is_counted_all_the_same(run):
+    run.failures(failed("a", "park", attempt=1))
+    assert run.summary().parked == {"unknown": 1}
+
+
+def test_an_attempt_told_again_at_its_deadline_is_lost_time_once(run):
+    run.failures(parked("a", 1), failed("a", attempt=1, duration_s=1.0))
+    summary = run.summary()
+    assert summary.lost_s == 1.0
+    assert keys(summary) == ["a"]
