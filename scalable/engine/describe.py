@@ -47,11 +47,17 @@ SHAPED_MODULES = frozenset({"numpy", "pandas", "dask", "polars", "scipy", "torch
 LONG_BITS = 2000  # Python refuses to write out integers of more than 4300 digits
 
 
-class _Short(reprlib.Repr):
-    """``repr`` with bounds, which never calls a user's ``__repr__``."""
+class _Mask:
+    def __repr__(self) -> str:
+        return HIDDEN
 
-    def __init__(self) -> None:
+
+class _Short(reprlib.Repr):
+    """``repr`` with bounds, which never calls a user's ``__repr__``, and masks values under hidden keys."""
+
+    def __init__(self, hidden: frozenset[str]) -> None:
         super().__init__()
+        self._hidden = hidden
         self.maxlevel, self.maxstring, self.maxother, self.maxlong = 3, 60, 60, 40
         self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 6
 
@@ -59,7 +65,7 @@ class _Short(reprlib.Repr):
         kind = type(x)
         if kind.__module__ == "builtins" and hasattr(self, f"repr_{kind.__name__}"):
             return super().repr1(x, level)
-        if x is None or kind in (bool, int, float, complex, bytes, bytearray, type(...)):
+        if x is None or kind in (bool, int, float, complex, bytes, bytearray, type(...), _Mask):
             return self.repr_instance(x, level)
         if isinstance(x, PLAIN) and kind.__module__.partition(".")[0] in PLAIN_MODULES:
             return self.repr_instance(x, level)
@@ -72,8 +78,16 @@ class _Short(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
         return f"<int of {x.bit_length()} bits>" if x.bit_length() > LONG_BITS else super().repr_int(x, level)
 
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        if any(self._hides(key) for key in x):
+            x = {key: _Mask() if self._hides(key) else value for key, value in x.items()}
+        return super().repr_dict(x, level)
 
-_short = _Short()
+    def _hides(self, key: Any) -> bool:
+        return type(key) is str and key.lower() in self._hidden
+
+
+_short = lru_cache(maxsize=64)(_Short)
 
 
 def _by_type(value: object) -> str:
@@ -129,12 +143,12 @@ def _hidden(redact: tuple[str, ...]) -> frozenset[str]:
 
 def _arguments(spec: Task, values: Mapping[Any, Any] | None, hidden: frozenset[str]) -> list[str]:
     function, args, kwargs = _unwrapped(spec.func, spec.args, spec.kwargs)
-    names, starred = _positional_names(function) if args else ((), "")
+    names, bare, starred = _positional_names(function) if args else ((), 0, "")
     shown = []
     for place, value in enumerate(args):
         name = names[place] if place < len(names) else starred
         text = _argument(name, value, values, hidden)
-        shown.append(f"{name}={text}" if place < len(names) and name else text)
+        shown.append(f"{name}={text}" if bare <= place < len(names) else text)
     return shown + [f"{name}={_argument(name, value, values, hidden)}" for name, value in kwargs.items()]
 
 
@@ -154,22 +168,23 @@ def _argument(name: str, value: Any, values: Mapping[Any, Any] | None, hidden: f
         return HIDDEN
     if isinstance(value, TaskRef | Alias) and values is not None and value.key in values:
         value = values[value.key]
-    return _short.repr(value)
+    return _short(hidden).repr(value)
 
 
-def _positional_names(function: Callable[..., Any]) -> tuple[tuple[str, ...], str]:
-    """Names of the parameters given by place ("" for a nameless one), and the name of ``*args``."""
+def _positional_names(function: Callable[..., Any]) -> tuple[tuple[str, ...], int, str]:
+    """Names of the parameters given by place, how many of them only so, and the name of ``*args``."""
     if type(function) is FunctionType and not hasattr(function, "__wrapped__"):  # by far the most
         code = function.__code__
         count, bare = code.co_argcount, code.co_posonlyargcount
         starred = (
             code.co_varnames[count + code.co_kwonlyargcount] if code.co_flags & inspect.CO_VARARGS else ""
         )
-        return ("",) * bare + code.co_varnames[bare:count], starred
+        return code.co_varnames[:count], bare, starred
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return (), ""
+        return (), 0, ""
     starred = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
-    positional = (each for each in parameters if each.kind in POSITIONAL)
-    return tuple("" if each.kind is each.POSITIONAL_ONLY else each.name for each in positional), starred
+    positional = [each for each in parameters if each.kind in POSITIONAL]
+    bare = sum(each.kind is each.POSITIONAL_ONLY for each in positional)
+    return tuple(each.name for each in positional), bare, starred

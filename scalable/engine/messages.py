@@ -14,14 +14,41 @@ import msgspec
 from distributed.protocol import pickle
 
 from scalable.context import Settings
+from scalable.core.escalate import Escalation, Limits
 from scalable.core.policy import Classifier, Retry
 
-__all__ = ["ANNOTATION", "FAILED", "NOTES", "STARTED", "Order", "Spec", "classifier", "topic"]
+__all__ = [
+    "ANNOTATION",
+    "FAILED",
+    "GIVEN_UP",
+    "HEARD",
+    "LOG",
+    "NOTES",
+    "REQUESTS",
+    "RETURNED",
+    "STARTED",
+    "STOPPED",
+    "TRANSFER",
+    "Order",
+    "Spec",
+    "classifier",
+    "topic",
+]
 
 ANNOTATION: Final = "scalable"
 STARTED: Final = "scalable-started"
+RETURNED: Final = "scalable-returned"
+GIVEN_UP: Final = "scalable-given-up"
 FAILED: Final = "scalable-failed"
 NOTES: Final = "scalable-notes"
+TRANSFER: Final = "scalable-transfer"
+REQUESTS: Final = "requests"
+"""Among a run's files on its topic: not to be written, but to be done by the session's process."""
+LOG: Final = "scalable_log"
+HEARD: Final = "heard"
+"""Not a file of the run: on its topic, a token that says that all before it was heard."""
+STOPPED: Final = "stopped"
+"""Not a file of the run: on the session's topic, that it was stopped, and why."""
 
 Order = dict[str, Any]
 
@@ -29,18 +56,31 @@ Order = dict[str, Any]
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """What a session wants for a task: policy, names, limits, and the settings its code runs under.
 
-    ``retry`` never holds a function: ``classify`` is carried as pickled bytes, because only workers need
-    to be able to load it.
+    ``memory_bytes`` is the limit of an isolated task. ``retry`` never holds a function: ``classify`` is
+    carried as pickled bytes, because only workers need to be able to load it.
     """
 
     run_id: str
     retry: Retry
     task: str | None = None
     component: str | None = None
+    token: str | None = None
     timeout_s: float | None = None
+    memory_bytes: int | None = None
+    isolate: bool = False
     idempotent: bool = True
+    escalation: Escalation = Escalation()
     classify: bytes | None = None
     settings: Settings = Settings()
+
+    @property
+    def limits(self) -> Limits:
+        """What an attempt may use."""
+        return Limits(self.component, self.token, self.memory_bytes, self.timeout_s)
+
+    def within(self, limits: Limits) -> Spec:
+        """The same, with other limits."""
+        return msgspec.structs.replace(self, **msgspec.structs.asdict(limits))
 
     def dumps(self) -> bytes:
         """Pickle the specification for an order; a function in the policy is packed apart."""

@@ -6,28 +6,57 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.failure import ExceptionInfo, Failure
-from scalable.core.text import clip, fingerprint
+from scalable.core.text import MESSAGE_BYTES, TRACEBACK_BYTES, clip, fingerprint
 from scalable.engine.describe import call_text
+from scalable.engine.ends import OVERRUN, TOO_LARGE, overrun
 from scalable.engine.travel import Parcel, pack
-from scalable.errors import TaskTimeout
+from scalable.errors import OutOfMemory, WorkerLost
+from scalable.manifest.units import format_size
 
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
 
     from scalable.engine.fleet import Member
+    from scalable.engine.inquest import Death
+    from scalable.engine.messages import Spec
     from scalable.engine.tracked import Tracked
 
-__all__ = ["by_dask", "by_timeout", "seen_from_outside", "words_for"]
+__all__ = ["by_dask", "by_loss", "by_timeout", "grace_s", "seen_from_outside", "words_for"]
+
+ISOLATED_GRACE_S = 5.0
+LEFT = "what its deadline left it,"
+
+
+def grace_s(spec: Spec) -> float:
+    """Seconds beyond its limit until an attempt is given up: its keeper ends an isolated one before."""
+    return ISOLATED_GRACE_S if spec.isolate else 0.0
 
 
 def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tuple[Failure, Parcel]:
     """Describe an attempt that ran longer than the task's ``timeout``."""
-    limit = tracked.spec.timeout_s
+    limit = tracked.limit_s
     assert limit is not None, "only a task with a limit can overrun it"  # noqa: S101 - an invariant
     call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
-    parcel = pack(TaskTimeout(f"{call} exceeded its limit of {limit:g} s", limit_s=limit))
+    parcel = pack(overrun(call, limit, "its limit" if limit == tracked.spec.timeout_s else LEFT))
     seen = seen_from_outside(tracked, parcel, call, member, time.time())
-    return Failure(outcome="timeout", kind="transient", rule="timeout", **seen), parcel
+    return Failure(**OVERRUN, **seen), parcel
+
+
+def by_loss(
+    tracked: Tracked, state: TaskState, member: Member, death: Death, at: float
+) -> tuple[Failure, Parcel]:
+    """Describe an attempt whose worker was lost at ``at``, and how that died."""
+    call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
+    words = f"{member.name} {death} while it ran {call}"
+    known = {"worker": member.name, "address": member.address}
+    how: dict[str, Any] = {"exit_code": death.exit_code, "signal": death.signal}
+    if death.why == "memory":
+        parcel = pack(OutOfMemory(f"{words} (limit {format_size(member.memory_bytes or 0)})", **known, **how))
+        kind = TOO_LARGE
+    else:
+        parcel = pack(WorkerLost(words, **known, **how))
+        kind = {"outcome": "worker_lost", "kind": "infrastructure", "rule": "worker-lost"}
+    return Failure(**kind, **how, **(seen_from_outside(tracked, parcel, call, member, at) | known)), parcel
 
 
 def seen_from_outside(
@@ -57,8 +86,8 @@ def by_dask(message: dict[str, Any], tracked: Tracked) -> Failure:
         outcome="error",
         kind="permanent",
         rule="dask",
-        exception=ExceptionInfo(kind, clip(text, 4096)),
-        traceback=clip(str(message.get("traceback_text") or ""), 5000) or None,
+        exception=ExceptionInfo(kind, clip(text, MESSAGE_BYTES)),
+        traceback=clip(str(message.get("traceback_text") or ""), TRACEBACK_BYTES) or None,
         fingerprint=fingerprint(kind, text, ()),
         attempt=tracked.task.attempt,
         worker=tracked.worker,

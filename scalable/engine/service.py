@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scalable.engine.messages import Spec
+from scalable.engine import unsent
+from scalable.engine.inquest import death_of
+from scalable.engine.messages import LOG, Spec
 from scalable.engine.sessions import Session
 
 if TYPE_CHECKING:
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
     from scalable.engine.supervisor import Supervisor
 
 __all__ = ["Service"]
+
+ANSWER_S = 5.0
 
 
 class Service:
@@ -29,38 +35,111 @@ class Service:
             "scalable_attach": self.attach,
             "scalable_detach": self.detach,
             "scalable_overview": self.overview,
+            "scalable_parked": self.parked,
             "scalable_amend": self.amend,
+            "scalable_worker_died": self.worker_died,
+            LOG: self.log,
+            "scalable_unsent": self.unsent,
         }
 
-    async def attach(self, *, run_id: str, client: str, default: bytes, owner: bool) -> str:
+    async def attach(
+        self, *, run_id: str, client: str, default: bytes, owner: bool, max_failures: int | None = None
+    ) -> str:
         """Begin to serve a session; ``default`` is the specification of tasks that carry none."""
         supervisor = self._supervisor
-        session = Session(supervisor.scheduler, run_id=run_id, client=client, default=default, owner=owner)
+        known = supervisor.sessions.get(run_id)
+        if known is not None:  # its client lost the connection, and has a new one
+            return run_id
+        session = Session(
+            supervisor.scheduler,
+            run_id=run_id,
+            client=client,
+            default=default,
+            owner=owner,
+            max_failures=max_failures,
+        )
         supervisor.sessions[run_id] = session
         for record in supervisor.fleet.roll_call():
             session.tell("workers", record)
         return run_id
 
-    async def detach(self, *, run_id: str) -> dict[str, Any]:
+    async def detach(self, *, run_id: str, token: str) -> dict[str, Any]:
         """End a session: its unfinished tasks are cancelled. Returns its last records and its counts."""
         supervisor = self._supervisor
+        supervisor.losses.inquest.conclude()
         session = supervisor.sessions.pop(run_id, None)
         if session is None:
-            return {"records": {}, "counts": {}}
+            return {"records": {}, "counts": {}, "told": False}
+        session.echo(token)
         for key in [key for key, tracked in supervisor.tracked.items() if tracked.session is session]:
-            supervisor.forget(key)
-        return {"records": session.drain(), "counts": session.by_state()}
+            supervisor.dismiss(key)
+        supervisor.parking.close(run_id)
+        return {"records": session.drain(), "counts": session.by_state(), "told": True}
 
     async def overview(self, *, run_id: str) -> dict[str, int]:
-        """How many tasks of a session are in which state."""
+        """How many tasks of a session are in which state; ``parked`` ones are among the waiting."""
         session = self._supervisor.sessions.get(run_id)
-        return {} if session is None else session.by_state()
+        if session is None:
+            return {}
+        return session.by_state() | ({"parked": session.parked} if session.parked else {})
 
-    async def amend(self, *, keys: list[Any], spec: bytes) -> None:
-        """Give tasks the policy of another specification, for when they are retried by hand."""
-        other = Spec.loads(spec)
+    async def parked(self, *, run_id: str) -> list[dict[str, Any]]:
+        """What the parked tasks of a session wait for."""
+        return self._supervisor.parking.told(run_id)
+
+    async def log(self, *, key: Any) -> str | None:
+        """What an isolated task has printed; asks its worker while it runs. ``None``: nothing is known."""
+        supervisor = self._supervisor
+        tracked = supervisor.tracked.get(key)
+        if tracked is None or not tracked.spec.isolate:
+            return None
+        if tracked.running_on is not None:
+            with suppress(OSError, TimeoutError):  # the worker goes just now, or is stopped
+                async with asyncio.timeout(ANSWER_S):
+                    text: str | None = await supervisor.scheduler.rpc(tracked.running_on).scalable_log(
+                        key=key
+                    )
+                if text is not None:
+                    return text
+        return supervisor.logs.get(key)
+
+    async def amend(
+        self, *, keys: list[Any], spec: bytes | None, retries: int | None, timeout_s: float | None
+    ) -> None:
+        """Change tasks that are about to be retried by hand; what is ``None`` stays the task's own.
+
+        ``spec`` holds another policy, ``retries`` counts above it or above the task's own.
+        """
         for key in keys:
             if (tracked := self._supervisor.tracked.get(key)) is not None:
-                changes = {"retry": other.retry, "classify": other.classify}
-                tracked.spec = msgspec.structs.replace(tracked.spec, **changes)
+                tracked.spec = _amended(tracked.spec, spec, retries, timeout_s)
                 tracked.spec_bytes = tracked.spec.dumps()
+
+    async def worker_died(self, *, worker: str, exitcode: int, why: Any, running: list[int] | None) -> None:
+        """Hear from a nanny how the process of its worker ended, and what it was running."""
+        self._supervisor.losses.inquest.hear(worker, death_of(exitcode, why, running))
+
+    async def unsent(self, *, key: Any, why: str, token: str) -> dict[str, Any]:
+        """Say and write down that a result cannot be sent; returns the words, and records for the journal."""
+        supervisor = self._supervisor
+        state, tracked = supervisor.scheduler.tasks.get(key), supervisor.tracked.get(key)
+        message = unsent.words(state, tracked, key, why)
+        if state is None or tracked is None:
+            return {"message": message, "records": {}, "told": False}
+        tracked.session.echo(token)
+        there = next((worker.address for worker in state.who_has or ()), None)
+        unsent.tell(state, tracked, supervisor.fleet.get(there), message)
+        return {"message": message, "records": tracked.session.drain(), "told": True}
+
+
+def _amended(own: Spec, spec: bytes | None, retries: int | None, timeout_s: float | None) -> Spec:
+    changes: dict[str, Any] = {}
+    if spec is not None:
+        other = Spec.loads(spec)
+        changes |= {"retry": other.retry, "classify": other.classify}
+    if retries is not None:
+        policy = changes.get("retry", own.retry)
+        changes["retry"] = msgspec.structs.replace(policy, retries=retries)
+    if timeout_s is not None:
+        changes["timeout_s"] = timeout_s
+    return msgspec.structs.replace(own, **changes)

@@ -10,10 +10,9 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from scalable.core.lifecycle import STATES
-from scalable.engine.messages import topic
+from scalable.engine.messages import HEARD, REQUESTS, STOPPED, topic
+from scalable.journal.records import fields_of
 
 if TYPE_CHECKING:
     from distributed.scheduler import Scheduler
@@ -24,36 +23,58 @@ if TYPE_CHECKING:
 __all__ = ["FLUSH_AFTER_S", "Session"]
 
 FLUSH_AFTER_S = 0.05
-OWN_FIELDS = ("schema", "seq", "run_id")
 
 
 class Session:
     """One run, as the scheduler knows it; ``owner`` is true where the whole scheduler is its own."""
 
     def __init__(
-        self, scheduler: Scheduler, *, run_id: str, client: str, default: bytes, owner: bool
+        self,
+        scheduler: Scheduler,
+        *,
+        run_id: str,
+        client: str,
+        default: bytes,
+        owner: bool,
+        max_failures: int | None = None,
     ) -> None:
         self.run_id = run_id
         self.client = client
         self.default = default
         self.owner = owner
         self.counts: Counter[State] = Counter()
+        self.parked = 0  # of the waiting ones
+        self.max_failures = max_failures
+        self.failed: set[Any] = set()  # keys that count against it
+        self.stopped: str | None = None  # why, in words
+        self.unsent = 0  # tasks that succeeded, but whose results could not be sent
         self._scheduler = scheduler
         self._waiting: dict[str, list[dict[str, Any]]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def by_state(self) -> dict[str, int]:
         """How many tasks are in which state, zeros included."""
-        return {state: self.counts[state] for state in STATES}
+        counts: dict[str, int] = {state: self.counts[state] for state in STATES}
+        counts["succeeded"] = max(0, counts["succeeded"] - self.unsent)
+        counts["failed"] += self.unsent
+        return counts
 
     def tell(self, file: str, record: Record) -> None:
         """Queue a record for one of the run's files."""
-        fields = msgspec.to_builtins(record)
-        for name in OWN_FIELDS:  # the writer's to fill
-            del fields[name]
-        self._waiting.setdefault(file, []).append(fields)
+        self._waiting.setdefault(file, []).append(fields_of(record))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.flush)
+
+    def ask(self, what: str, **fields: Any) -> None:
+        """Ask the process of the session to do something that only it can."""
+        self._waiting.setdefault(REQUESTS, []).append({"what": what, **fields})
+        self.flush()
+
+    def stop(self, reason: str) -> None:
+        """Note that the session is stopped, and let its client know before anything else."""
+        self.stopped = reason
+        self._waiting.setdefault(STOPPED, []).append({"reason": reason})
+        self.flush()
 
     def flush(self) -> None:
         """Send what is queued, now."""
@@ -64,8 +85,13 @@ class Session:
             records, self._waiting = self._waiting, {}
             self._scheduler.log_event(topic(self.run_id), records)
 
+    def echo(self, token: str) -> None:
+        """Send what is queued, and let the client know when it has heard all of it."""
+        self._waiting.setdefault(HEARD, []).append({"token": token})
+        self.flush()
+
     def drain(self) -> dict[str, list[dict[str, Any]]]:
-        """Hand over what is queued instead of sending it: the last words of a session."""
+        """Hand over what is queued instead of sending it, as an answer: it may overtake what was sent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -18,12 +18,20 @@ from scalable.core import lifecycle
 from scalable.core.failure import Failure
 from scalable.engine import upstream
 from scalable.engine.fleet import Fleet
-from scalable.engine.holds import Holds
-from scalable.engine.messages import ANNOTATION, FAILED, NOTES, STARTED, Spec
-from scalable.engine.outcomes import by_dask, by_timeout, words_for
+from scalable.engine.holds import FOR_GOOD_S, Holds
+from scalable.engine.logs import Logs
+from scalable.engine.losses import Losses
+from scalable.engine.messages import ANNOTATION, FAILED, NOTES, RETURNED, STARTED, TRANSFER, Spec
+from scalable.engine.moves import replace_token
+from scalable.engine.parking import Parking
+from scalable.engine.repairs import Repairs
 from scalable.engine.service import Service
+from scalable.engine.settle import Settle
+from scalable.engine.slots import GRACE_AFTER_CANCEL_S
+from scalable.engine.stops import Stops
+from scalable.engine.timers import Timers, disarm
 from scalable.engine.tracked import REMEMBERED, Tracked, cache_record, failure_record, task_record
-from scalable.engine.travel import Parcel, address
+from scalable.engine.travel import Parcel
 
 if TYPE_CHECKING:
     from distributed.scheduler import Scheduler, TaskState
@@ -44,26 +52,43 @@ class Supervisor(SchedulerPlugin):
         self.scheduler = scheduler
         self.sessions: dict[str, Session] = {}
         self.tracked: dict[Any, Tracked] = {}
-        self.holds = Holds(scheduler, self._hold_ended)
+        self.holds = Holds(scheduler, self._hold_ended, self._may_go)
+        self.parking = Parking(scheduler, self.holds, self.tracked, self.fold)
+        self.stops = Stops(self, self.fold)
         self.fleet = Fleet(scheduler)
+        self.repairs = Repairs(self)
+        self.losses = Losses(self)
+        self.settle = Settle(self)
+        self.timers = Timers(self)
+        self.logs = Logs()
         self.luck = random.Random()  # noqa: S311 - jitter, not secrecy
         scheduler.stream_handlers.update(
-            {STARTED: self.attempt_started, FAILED: self.attempt_failed, NOTES: self.attempt_noted}
+            {
+                STARTED: self.attempt_started,
+                FAILED: self.attempt_failed,
+                NOTES: self.attempt_noted,
+                RETURNED: self.repairs.slots.returned,
+                TRANSFER: self.settle.transfer_failed,
+            }
         )
         scheduler.handlers.update(Service(self).handlers())
 
     async def close(self) -> None:
         """Dask calls it when the scheduler closes."""
         self.holds.close()
+        self.parking.close()
         for tracked in self.tracked.values():
-            self._disarm(tracked)
+            disarm(tracked)
 
     # --- sessions --------------------------------------------------------------------------------------
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:  # noqa: ARG002 - Dask's signature
-        """Drop the sessions of a client that vanished without detaching."""
-        for run_id in [run_id for run_id, session in self.sessions.items() if session.client == client]:
-            del self.sessions[run_id]
+        """Drop the sessions of a client that vanished; to a scheduler of its own it may come back."""
+        theirs = [run_id for run_id, session in self.sessions.items() if session.client == client]
+        for run_id in theirs:
+            if not self.sessions[run_id].owner:
+                del self.sessions[run_id]
+                self.parking.close(run_id)
 
     # --- submitted -------------------------------------------------------------------------------------
 
@@ -76,14 +101,25 @@ class Supervisor(SchedulerPlugin):
             state = scheduler.tasks[key]
             if state.state != "released" or state.run_spec is None or key in self.tracked:
                 continue
-            if state.actor:
+            session = None if state.actor else self._session_of(state, client)
+            if session is None:  # an attempt that nobody counts would be rescheduled for ever
                 (state.annotations or {}).pop(ANNOTATION, None)
-            elif (session := self._session_of(state, client)) is not None:
-                self._track(state, session, at)
-                new.append(state)
+                continue
+            self._track(state, session, at)
+            new.append(state)
         for state in new:
-            if (root := upstream.failed_input(state)) is not None:
-                self._never_runs(state, root)
+            self._admit(state, self.tracked[state.key], at)
+
+    def _admit(self, state: TaskState, tracked: Tracked, at: float) -> None:
+        """See whether a new task can run at all, and whether now."""
+        if tracked.session.stopped is not None:
+            self.holds.hold(state, FOR_GOOD_S)
+            self.stops.end(tracked.session, [state.key])
+        elif (root := upstream.failed_input(state)) is not None:
+            self.settle.never_runs(state, root)
+        elif self.parking.keeps(state.key, tracked):
+            self.fold(state, tracked, lifecycle.HeldBack(at))
+            self.hold(state, tracked)
 
     def _session_of(self, state: TaskState, client: str) -> Session | None:
         order = (state.annotations or {}).get(ANNOTATION)
@@ -103,62 +139,54 @@ class Supervisor(SchedulerPlugin):
         self.tracked[state.key] = tracked = Tracked(session, packed, spec, state, at)
         session.counts[tracked.task.state] += 1
 
-    def _never_runs(self, state: TaskState, root: TaskState) -> None:
-        """Give a new task, and those that need it, exceptions of their own: Dask is about to end them."""
-        for each in (state, *reversed(upstream.dependents_of(state, ("released",)))):
-            tracked = self.tracked.get(each.key)
-            if tracked is not None and tracked.task.state not in lifecycle.ENDED:
-                self._input_failed(each, tracked, root)
-                upstream.blame_itself(each, self._delivery(tracked))
-
     # --- started, failed, succeeded: messages of the workers --------------------------------------------
 
     def attempt_started(self, key: Any, run: int, worker: str) -> None:
         """Handle a witness's word that an attempt begins."""
-        state, tracked = self._current(key, run)
+        state, tracked = self.current(key, run)
         if state is None or tracked is None:
             return
-        tracked.running_on, tracked.worker = worker, self.fleet.name_of(worker)
+        tracked.running_on, tracked.worker, tracked.run = worker, self.fleet.name_of(worker), run
         tracked.began = time.time()
         self.fleet.begin(worker, key)
-        self._fold(state, tracked, lifecycle.Started(tracked.began))
-        if tracked.spec.timeout_s is not None:
-            loop = asyncio.get_running_loop()
-            tracked.timer = loop.call_later(tracked.spec.timeout_s, self._overran, key, run)
+        self.fold(state, tracked, lifecycle.Started(tracked.began))
+        self.timers.started(key, run, tracked)
 
-    def attempt_noted(self, key: Any, notes: list[dict[str, Any]], worker: str) -> None:
+    def attempt_noted(self, key: Any, run: int, notes: list[dict[str, Any]], worker: str) -> None:
         """Handle the notes that an attempt left, a moment before its outcome."""
-        tracked = self.tracked.get(key)
-        if tracked is None or tracked.running_on != worker:
+        state, tracked = self.current(key, run)
+        if state is None or tracked is None:
             return
+        tracked.worker = self.fleet.name_of(worker)
         for note in notes:
-            if note.get("what") == "cache":
+            if note.get("what") == "isolated":
+                tracked.peak_rss_bytes = note["peak_rss_bytes"]
+                self.logs.keep(key, note["output"])
+            elif note.get("what") == "cache":
                 tracked.cache = "hit" if note["event"] == "hit" and tracked.cache != "miss" else "miss"
                 tracked.session.tell("cache", cache_record(tracked, key, note, time.time()))
 
-    def attempt_failed(self, key: Any, run: int, worker: str, failure: Any, parcel: Any) -> None:  # noqa: ARG002
+    def attempt_failed(self, key: Any, run: int, worker: str, failure: Any, parcel: Any) -> None:
         """Handle a failed attempt; Dask's own request to reschedule follows in the same batch."""
-        state, tracked = self._current(key, run)
-        if state is None or tracked is None:
+        state, tracked = self.current(key, run)
+        if state is None:
             return
-        tracked.parcel = msgspec.convert(parcel, Parcel, builtin_types=(bytes,))
-        self._attempt_over(state, tracked, msgspec.convert(failure, Failure))
-
-    def _overran(self, key: Any, run: int) -> None:
-        state, tracked = self._current(key, run)
-        if state is None or tracked is None:
+        opened = msgspec.convert(parcel, Parcel, builtin_types=(bytes,))
+        if tracked is None:
+            self.settle.orphan(state, opened)
             return
-        failure, tracked.parcel = by_timeout(tracked, state, self.fleet.get(tracked.running_on))
-        self._attempt_over(state, tracked, failure)
-        if tracked.hold_s is not None:  # the thread still runs: take the task from it
-            self.scheduler.transitions({key: "released"}, stimulus_id=f"scalable-timeout-{time.time()}")
+        tracked.worker, tracked.parcel = self.fleet.name_of(worker), opened
+        self.attempt_over(state, tracked, msgspec.convert(failure, Failure))
 
-    def _attempt_over(self, state: TaskState, tracked: Tracked, failure: Failure) -> None:
-        self._fold(state, tracked, lifecycle.Failed(time.time(), self.luck.random(), failure))
+    def attempt_over(self, state: TaskState, tracked: Tracked, failure: Failure) -> None:
+        """Fold the failure of an attempt, and end the task if it was the last."""
+        at = time.time()
+        park = self.parking.judge(state.key, tracked, failure, at)
+        self.fold(state, tracked, lifecycle.Failed(at, self.luck.random(), failure, park))
         if tracked.last_words is not None:
-            self._end_with_error(state, tracked)
+            self.settle.end(state, tracked)
 
-    def _current(self, key: Any, run: int) -> tuple[TaskState | None, Tracked | None]:
+    def current(self, key: Any, run: int) -> tuple[TaskState | None, Tracked | None]:
         """The task, if the message is about the run that Dask believes in; late ones are nobody's."""
         state = self.scheduler.tasks.get(key)
         if state is None or state.state != "processing" or state.run_id != run:
@@ -174,110 +202,100 @@ class Supervisor(SchedulerPlugin):
             return
         if finish == "memory" and start == "processing":
             self._succeeded(key, tracked, kwargs)
+        elif finish == "processing":
+            self.timers.sent(self.scheduler.tasks[key], tracked)
+            self.parking.assigned(key, tracked)
         elif finish == "released":
             self._released(self.scheduler.tasks[key], tracked, start)
         elif finish == "erred":
             state = self.scheduler.tasks[key]
             upstream.keep_own_blame(state.dependents)
             if tracked.task.state not in lifecycle.ENDED:
-                self._failed_by_dask(state, tracked, kwargs)
+                self.settle.ended_by_dask(state, tracked, kwargs)
         elif finish == "forgotten":
             self.forget(key)
 
     def _succeeded(self, key: Any, tracked: Tracked, message: dict[str, Any]) -> None:
-        self._stopped(key, tracked)
+        self.stopped(key, tracked)
         computed = [each for each in message.get("startstops") or () if each["action"] == "compute"]
         if computed:
             tracked.began, tracked.finished = computed[-1]["start"], computed[-1]["stop"]
             tracked.duration_s = computed[-1]["stop"] - computed[-1]["start"]
         tracked.worker = self.fleet.name_of(message.get("worker")) or tracked.worker
         tracked.result_bytes = message.get("nbytes")
-        self._fold(self.scheduler.tasks[key], tracked, lifecycle.Succeeded(time.time()))
+        at = time.time()
+        self.parking.worked(tracked, at)
+        self.repairs.succeeded(key, self.fleet.get(message.get("worker")))
+        self.fold(self.scheduler.tasks[key], tracked, lifecycle.Succeeded(at))
 
     def _released(self, state: TaskState, tracked: Tracked, start: str) -> None:
         """A task goes back: from a worker (lost, rescheduled), from an end (retried), or for good."""
+        # Dask counts suspicion up on each lost worker and ends the task above allowed-failures, also an
+        # innocent one. Reset here, that never happens: worker_losses decides.
         lost, state.suspicious = state.suspicious > 0, 0
         ran_on = tracked.running_on
-        self._stopped(state.key, tracked)
-        if not (state.who_wants or state.waiters):
-            return  # Dask forgets it next
+        self.stopped(state.key, tracked)
+        if not (state.who_wants or state.waiters):  # Dask forgets it next
+            if ran_on is not None and not lost:
+                tracked.measure(None)
+                self.repairs.slots.given_up(ran_on, state.key, tracked.run, GRACE_AFTER_CANCEL_S)
+            return
+        if lost and start == "processing" and tracked.hold_s is None:
+            self.losses.taken(state, ran_on)
+        else:
+            self._goes_back(state, tracked, start)
+        if tracked.hold_s is not None:
+            self.hold(state, tracked)
+        elif tracked.last_words is not None:  # Dask is in the middle of taking it back: end it right after
+            self.holds.hold(state, FOR_GOOD_S)
+            asyncio.get_running_loop().call_soon(self.settle.end, state, tracked)
+
+    def _goes_back(self, state: TaskState, tracked: Tracked, start: str) -> None:
         at = time.time()
         if start == "memory":
-            self._fold(state, tracked, lifecycle.Recomputed(at))
+            self.fold(state, tracked, lifecycle.Recomputed(at))
         elif start == "erred":
             tracked.cause = None
-            self._fold(state, tracked, lifecycle.RetriedByHand(at, tracked.spec.retry))
+            self.fold(state, tracked, lifecycle.RetriedByHand(at, tracked.spec.retry))
             self._renew(state, tracked)
-        elif lost and tracked.hold_s is None:
-            self._lost(state, tracked, ran_on, at)
         else:
-            self._fold(state, tracked, lifecycle.Requeued(at))
-        if tracked.hold_s is not None:
-            self._hold(state, tracked)
-        elif tracked.last_words is not None:  # Dask is in the middle of taking it back: end it right after
-            self.holds.hold(state, HELD_FOR_GOOD_S)
-            asyncio.get_running_loop().call_soon(self._end_with_error, state, tracked)
+            self.fold(state, tracked, lifecycle.Requeued(at))
+            if self.parking.keeps(state.key, tracked):
+                self.fold(state, tracked, lifecycle.HeldBack(at))
 
-    def _hold(self, state: TaskState, tracked: Tracked) -> None:
+    def hold(self, state: TaskState, tracked: Tracked) -> None:
+        """Hold a task that no worker has, for as long as the core said."""
         assert tracked.hold_s is not None, "the core asked for a wait"  # noqa: S101 - an invariant
+        replace_token(state, tracked)
         self.holds.hold(state, tracked.hold_s)
         tracked.hold_s = None
 
-    def _lost(self, state: TaskState, tracked: Tracked, ran_on: str | None, at: float) -> None:
-        if ran_on is None:
-            self.fleet.innocent(state)
-            self.holds.hold(
-                state, 0
-            )  # no other worker gets it before `remove_worker` knows whether it is to blame
-            return
-        failure, tracked.parcel = self.fleet.loss(tracked, state, ran_on, at)
-        self.fleet.blame(state.key)
-        self._fold(state, tracked, lifecycle.Lost(at, self.luck.random(), failure))
-
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:  # noqa: ARG002 - Dask's signature
         """Dask calls it when a worker has joined."""
-        self._tell_all(self.fleet.joined(worker))
+        self.losses.joined(worker)
+        self.repairs.joined(worker)
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_kwargs: Any) -> None:  # noqa: ARG002
         """Dask calls it when a worker is gone, after its tasks were taken back."""
-        at = time.time()
-        for key in self.fleet.suspects(worker):
-            state, tracked = self.scheduler.tasks.get(key), self.tracked.get(key)
-            if state is not None and tracked is not None and tracked.task.state == "pending":
-                tracked.worker = self.fleet.name_of(worker)
-                tracked.began = None  # it died before it could say so: what is known is of an earlier attempt
-                failure, tracked.parcel = self.fleet.loss(tracked, state, worker, at)
-                self.fleet.blame(key)
-                self._fold(state, tracked, lifecycle.Lost(at, self.luck.random(), failure))
-                if tracked.hold_s is not None:
-                    self._hold(state, tracked)
-                else:
-                    self._end_with_error(state, tracked)
-        self._tell_all(self.fleet.left(worker, at))
+        self.repairs.gone(worker)
+        self.losses.left(worker)
 
-    def _tell_all(self, record: Any) -> None:
+    def tell_all(self, record: Any) -> None:
+        """Tell every session what happened to a worker."""
         for session in self.sessions.values():
             session.tell("workers", record)
 
-    def _failed_by_dask(self, state: TaskState, tracked: Tracked, message: dict[str, Any]) -> None:
-        """Dask ended the task before an attempt could: a graph that can't be loaded, an untracked input."""
-        self._stopped(state.key, tracked)
-        root = state.exception_blame
-        if root is not None and root is not state:
-            self._input_failed(state, tracked, root)
-        else:
-            self._fold(state, tracked, lifecycle.Failed(time.time(), 0.0, by_dask(message, tracked)))
-        tracked.last_words = None
-        tracked.session.flush()
-
     # --- decided ---------------------------------------------------------------------------------------
 
-    def _fold(self, state: TaskState, tracked: Tracked, event: lifecycle.Event) -> None:
-        before = tracked.task.state
+    def fold(self, state: TaskState, tracked: Tracked, event: lifecycle.Event) -> None:
+        """Let the core decide what an event means for a task, and do it."""
+        before = tracked.task
         tracked.task, actions = lifecycle.step(tracked.task, event)
-        if tracked.task.state != before:
-            tracked.session.counts[before] -= 1
+        if tracked.task.state != before.state:
+            tracked.session.counts[before.state] -= 1
             tracked.session.counts[tracked.task.state] += 1
+        if tracked.task.parked != before.parked:
+            self.parking.changed(state, tracked)
         for action in actions:
             self._perform(state, tracked, action, event.at)
         if any(isinstance(action, lifecycle.Note) for action in actions):
@@ -289,13 +307,17 @@ class Supervisor(SchedulerPlugin):
                 tracked.noted = action
                 tracked.session.tell("failures", failure_record(tracked, state, action, at))
                 if action.failure is not None:
-                    kept = msgspec.structs.replace(action.failure, traceback=None)
+                    tracked.measure(action.failure)
+                    kept = msgspec.structs.replace(action.failure, traceback=None, output=None, warnings=())
                     tracked.previous = (*tracked.previous, msgspec.to_builtins(kept))[-REMEMBERED:]
             case lifecycle.End():
                 tracked.session.tell("tasks", task_record(tracked, state, action, at))
-            case lifecycle.Hold():
-                tracked.hold_s = action.delay_s
+                self.stops.ended(state.key, tracked, action)
+            case lifecycle.Hold() | lifecycle.Park():
+                tracked.wait(action)
                 self._renew(state, tracked)
+            case lifecycle.Move():
+                tracked.move(action.limits)
             case lifecycle.Settle():
                 tracked.last_words = action.reason
 
@@ -303,73 +325,51 @@ class Supervisor(SchedulerPlugin):
         """Write the next attempt's order into the task."""
         state.annotations = {**(state.annotations or {}), ANNOTATION: tracked.order()}
 
-    def _end_with_error(self, state: TaskState, tracked: Tracked) -> None:
-        """End the task with the exception of its last failure, and first those that need its result."""
-        if self.scheduler.tasks.get(state.key) is not state or tracked.last_words is None:
-            return
-        self.holds.drop(state.key)
-        stimulus = f"scalable-settle-{time.time()}"
-        ends: list[tuple[TaskState, bytes, bytes | None]] = []
-        for dependent in upstream.dependents_of(state):
-            company = self.tracked.get(dependent.key)
-            if company is not None and company.task.state not in lifecycle.ENDED:
-                self._input_failed(dependent, company, state)
-                ends.append((dependent, self._delivery(company), None))
-        self._stopped(state.key, tracked)
-        ends.append((state, self._delivery(tracked), tracked.parcel.traceback if tracked.parcel else None))
-        tracked.session.flush()
-        recommendations: dict[Any, Any] = {}
-        for task, exception, trace in ends:
-            recommendations |= upstream.end(self.scheduler, task, exception, trace, stimulus)
-        for (
-            task,
-            _,
-            _,
-        ) in ends:  # Dask would take back those that nobody asked for, and so run all of them again
-            recommendations.pop(task.key, None)
-        self.scheduler.transitions(recommendations, stimulus)
-        self.scheduler.stimulus_queue_slots_maybe_opened(stimulus_id=stimulus)
-
-    def _input_failed(self, state: TaskState, tracked: Tracked, root: TaskState) -> None:
-        origin = self.tracked.get(root.key)
-        failure, tracked.parcel = upstream.failure_of(state, root, origin)
-        tracked.cause = (origin.cause or origin.parcel) if origin is not None else None
-        self._fold(state, tracked, lifecycle.InputFailed(time.time(), failure))
-
-    def _delivery(self, tracked: Tracked) -> bytes:
-        """The exception as the client will see it; from here on the task has said its last words."""
-        assert tracked.parcel is not None, "a task ends with the exception of its last failure"  # noqa: S101
-        notes = words_for(tracked) if tracked.cause is None else ()
-        tracked.last_words = None
-        return address(tracked.parcel, notes, tracked.cause)
-
     # --- done ------------------------------------------------------------------------------------------
+
+    def _may_go(self, key: Any) -> bool:
+        """Whether no thread is still at the task; Dask would queue the next attempt behind it."""
+        return not self.repairs.slots.keeps(key)
 
     def _hold_ended(self, key: Any) -> None:
         tracked, state = self.tracked.get(key), self.scheduler.tasks.get(key)
-        if tracked is not None and state is not None:
-            self._fold(state, tracked, lifecycle.HoldEnded(time.time()))
+        if tracked is None or state is None:
+            return
+        self.fold(state, tracked, self.parking.over(tracked, time.time()))
+        self.settle.end(state, tracked)
 
-    def _stopped(self, key: Any, tracked: Tracked) -> None:
+    def stopped(self, key: Any, tracked: Tracked) -> None:
+        """Note that no attempt at a task is under way any more."""
+        self.parking.gone(key, tracked)
         if tracked.running_on is not None:
-            self.fleet.finish(tracked.running_on, key)
-            tracked.running_on = None
-        self._disarm(tracked)
-
-    def _disarm(self, tracked: Tracked) -> None:
-        if tracked.timer is not None:
-            tracked.timer.cancel()
-            tracked.timer = None
+            address, tracked.running_on = tracked.running_on, None
+            self.fleet.finish(address, key)
+            self.repairs.slots.look(address)
+        disarm(tracked)
 
     def forget(self, key: Any) -> None:
         """Let go of a task; if it had not ended, it was cancelled."""
         tracked, state = self.tracked[key], self.scheduler.tasks.get(key)
-        self._stopped(key, tracked)
+        if tracked.running_on is not None:
+            tracked.measure(None)
+        self.stopped(key, tracked)
         self.holds.drop(key)
+        self.logs.drop(key)
         if state is not None:
-            self._fold(state, tracked, lifecycle.Cancelled(time.time()))
+            self.fold(state, tracked, lifecycle.Cancelled(time.time()))
         del self.tracked[key]
 
-
-HELD_FOR_GOOD_S = 3600.0
-"""A task about to settle is held until the next turn of the loop; this only bounds a mistake of ours."""
+    def dismiss(self, key: Any) -> None:
+        """Let go of a task whose session ends; where others want it, it is theirs from here on."""
+        client = self.tracked[key].session.client
+        self.forget(key)
+        state = self.scheduler.tasks.get(key)
+        if state is None:
+            return
+        others = {each.client_key for each in state.who_wants or ()} - {client}
+        (state.annotations or {}).pop(ANNOTATION, None)
+        heir = next((each for each in self.sessions.values() if each.client in others), None)
+        if heir is not None and state.state not in ("memory", "erred"):
+            self._track(state, heir, time.time())
+        if others and state.state == "no-worker":  # it may have been held
+            self.scheduler.transitions({key: "processing"}, f"scalable-dismiss-{time.time()}")

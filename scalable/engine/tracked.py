@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
-from scalable.core.lifecycle import Note, Task
+from scalable.core.failure import Failure
+from scalable.core.lifecycle import Hold, Note, Task
+from scalable.core.text import key_text
 from scalable.engine.describe import call_text, function_name
-from scalable.journal.records import CacheRecord, FailureRecord, TaskRecord, utc
+from scalable.journal.records import CacheRecord, FailureRecord, TaskRecord, rounded, utc
 
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
 
-    from scalable.core.lifecycle import End
+    from scalable.core.decide import Decision
+    from scalable.core.escalate import Limits
+    from scalable.core.lifecycle import End, Park
     from scalable.engine.messages import Spec
     from scalable.engine.sessions import Session
     from scalable.engine.travel import Parcel
@@ -19,38 +25,67 @@ if TYPE_CHECKING:
 __all__ = ["Tracked", "cache_record", "failure_record", "task_record"]
 
 REMEMBERED = 10
+AS_REPORTED = frozenset(Failure.__struct_fields__) - {"attempt", "call", "duration_s", "started_at", "wait_s"}
+"""What a line says of a failure in the very words of its report; the rest is filled in or worded here."""
 
 
 class Tracked:
     """Mutable company of a pure :class:`~scalable.core.lifecycle.Task`, for as long as Dask keeps the key."""
 
     __slots__ = (
-        "began", "cache", "cause", "duration_s", "finished", "function", "hold_s", "last_words", "noted",
-        "parcel", "previous", "result_bytes", "running_on", "session", "spec", "spec_bytes", "submitted",
-        "task", "timer", "worker",
+        "began", "cache", "cause", "duration_s", "finished", "function", "hold_s", "last_words",
+        "limit_s", "moved_from", "noted", "parcel", "peak_rss_bytes", "previous", "result_bytes", "run",
+        "running_on", "session", "spec", "spec_bytes", "submitted", "task", "timer", "worker",
     )  # fmt: skip
 
     def __init__(self, session: Session, spec_bytes: bytes, spec: Spec, state: TaskState, at: float) -> None:
         self.session = session
         self.spec_bytes = spec_bytes
         self.spec = spec
-        self.task = Task(policy=spec.retry, idempotent=spec.idempotent)
+        self.task = Task(spec.retry, spec.idempotent, limits=spec.limits, escalation=spec.escalation)
         self.function = function_name(state.run_spec, state.key)
         self.submitted = at
         self.began: float | None = None
         self.finished: float | None = None
         self.duration_s: float | None = None
         self.worker: str | None = None
+        self.run = 0  # Dask's number of the run that said it started
         self.running_on: str | None = None  # address of the worker that said it started
         self.result_bytes: int | None = None
         self.cache: str | None = None
+        self.peak_rss_bytes: int | None = None  # of the last isolated attempt
         self.hold_s: float | None = None  # a hold to put on when Dask takes the task back
+        self.moved_from: str | None = None  # the token to give back when Dask takes the task back
         self.last_words: str | None = None  # why the task is to end with an exception, until it has
         self.noted: Note | None = None  # the last line that was written about a failure
         self.parcel: Parcel | None = None  # the exception of the last failure
         self.cause: Parcel | None = None  # the root failure, where an input failed
         self.previous: tuple[dict[str, Any], ...] = ()
+        self.limit_s: float | None = None  # what the running attempt may take
         self.timer: Any = None  # the timeout of the running attempt
+
+    def wait(self, action: Hold | Park) -> None:
+        """Let the next hold last as long as the core says; a parked task has at most its deadline."""
+        if isinstance(action, Hold):
+            self.hold_s = action.delay_s
+        else:
+            self.hold_s = math.inf if action.most_s is None else max(0.0, action.most_s)
+
+    def move(self, limits: Limits) -> None:
+        """Give the next attempt other limits; its token changes when Dask has taken the task back."""
+        if limits.token != self.spec.token:
+            self.moved_from = self.spec.token or ""
+        self.spec = self.spec.within(limits)
+        self.spec_bytes = self.spec.dumps()
+
+    def measure(self, failure: Failure | None) -> None:
+        """Take the times of the attempt that is over: of a failed one by its report, else until now."""
+        if failure is None:
+            self.finished = time.time()
+            self.duration_s = None if self.began is None else max(0.0, self.finished - self.began)
+        elif failure.started_at is not None and failure.duration_s is not None:
+            self.began, self.duration_s = failure.started_at, failure.duration_s
+            self.finished = failure.started_at + failure.duration_s
 
     def order(self) -> dict[str, Any]:
         """What the next attempt's worker is told."""
@@ -64,58 +99,59 @@ class Tracked:
 
 def failure_record(tracked: Tracked, state: TaskState, note: Note, at: float) -> FailureRecord:
     """The line of ``failures.jsonl`` for a note of the core."""
-    failure, decision = note.failure, note.decision
     common: dict[str, Any] = {
         "at": utc(at),
         "event": note.event,
-        "key": str(state.key),
+        "key": key_text(state.key),
         "task": tracked.spec.task,
         "function": tracked.function,
         "component": tracked.spec.component,
         "attempt": note.attempt,
         "max_attempts": note.max_attempts,
     }
-    if failure is None or decision is None:
-        call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
-        return FailureRecord(
-            **common,
-            call=call,
-            reason=f"succeeded at attempt {note.attempt}",
-            worker=tracked.worker,
-            started_at=utc(tracked.began),
-            duration_s=tracked.duration_s,
-        )
+    call = None if note.failure is None else note.failure.call
+    common["call"] = call or call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
+    if note.failure is None or note.decision is None:
+        return _recovered(tracked, note, common, at)
+    common |= {"escalated_from": note.step.before, "escalated_to": note.step.after} if note.step else {}
+    return _failed(note.failure, note.decision, common, at)
+
+
+def _recovered(tracked: Tracked, note: Note, common: dict[str, Any], at: float) -> FailureRecord:
     return FailureRecord(
         **common,
-        call=failure.call or call_text(state.run_spec, None, state.key, tracked.spec.settings.redact),
-        outcome=failure.outcome,
-        kind=failure.kind,
-        rule=failure.rule,
-        action=decision.action,
-        delay_s=None if decision.delay_s is None else round(decision.delay_s, 3),
-        reason=decision.reason,
-        exception=failure.exception,
-        traceback=failure.traceback,
-        fingerprint=failure.fingerprint,
-        worker=failure.worker,
-        address=failure.address,
-        host=failure.host,
-        pid=failure.pid,
-        exit_code=failure.exit_code,
-        signal=failure.signal,
-        started_at=utc(failure.started_at),
-        duration_s=None if failure.duration_s is None else round(failure.duration_s, 6),
-        peak_rss_bytes=failure.peak_rss_bytes,
-        warnings=failure.warnings,
-        injected=failure.injected,
+        reason=f"succeeded at attempt {note.attempt}",
+        worker=tracked.worker,
+        started_at=utc(_start(tracked.began, tracked.duration_s, at)),
+        duration_s=rounded(tracked.duration_s),
     )
+
+
+def _failed(failure: Failure, decision: Decision, common: dict[str, Any], at: float) -> FailureRecord:
+    return FailureRecord(
+        **common,
+        **{name: getattr(failure, name) for name in AS_REPORTED},
+        action=decision.action,
+        delay_s=rounded(decision.delay_s),
+        reason=decision.reason,
+        wait_s=rounded(failure.wait_s),
+        started_at=utc(_start(failure.started_at, failure.duration_s, at)),
+        duration_s=rounded(failure.duration_s),
+    )
+
+
+def _start(began: float | None, duration_s: float | None, at: float) -> float | None:
+    """A start that leaves room for the duration before the record: worker and scheduler have two clocks."""
+    if began is None or duration_s is None:
+        return began
+    return min(began, math.floor(at * 1000) / 1000 - round(duration_s, 6))
 
 
 def task_record(tracked: Tracked, state: TaskState, end: End, at: float) -> TaskRecord:
     """The line of ``tasks.jsonl`` for a task that ended."""
     return TaskRecord(
         at=utc(at),
-        key=str(state.key),
+        key=key_text(state.key),
         task=tracked.spec.task,
         function=tracked.function,
         call=call_text(state.run_spec, None, state.key, tracked.spec.settings.redact),
@@ -126,10 +162,11 @@ def task_record(tracked: Tracked, state: TaskState, end: End, at: float) -> Task
         submitted_at=utc(tracked.submitted),
         started_at=utc(tracked.began),
         finished_at=utc(tracked.finished),
-        duration_s=None if tracked.duration_s is None else round(tracked.duration_s, 6),
+        duration_s=rounded(tracked.duration_s),
         worker=tracked.worker,
         result_bytes=tracked.result_bytes if end.state == "succeeded" else None,
         cache=tracked.cache,  # type: ignore[arg-type]
+        peak_rss_bytes=tracked.peak_rss_bytes,
     )
 
 
@@ -140,9 +177,9 @@ def cache_record(tracked: Tracked, key: Any, note: dict[str, Any], at: float) ->
         event=note["event"],
         function=note.get("function"),
         cache_key=note.get("key"),
-        key=str(key),
+        key=key_text(key),
         task=tracked.spec.task,
         worker=tracked.worker,
-        duration_s=note.get("duration_s"),
+        duration_s=rounded(note.get("duration_s")),
         bytes=note.get("bytes"),
     )

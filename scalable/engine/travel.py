@@ -1,35 +1,40 @@
 """Brings a task's exception to the client *as itself*, also where Dask alone would lose or hang on it.
 
-On the worker :func:`pack` makes bytes that surely load again: tracebacks bounded, a type that cannot be
-pickled (or is no ``Exception``, on which Dask's client hangs) replaced by an equivalent of the same name.
+On the worker :func:`pack` makes bytes that surely load again: tracebacks bounded, state that cannot be
+pickled left out. What cannot be raised over there even so (it is no ``Exception``, on which Dask's client
+hangs, or a ``StopIteration``, which no coroutine can raise) is replaced by an equivalent of the same name.
 The scheduler never unpickles them: :func:`address` puts notes around the bytes. Loading what it returns
 gives the exception, with its notes.
 """
 
 from __future__ import annotations
 
+import builtins
+import pickle
+from contextlib import suppress
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
 import msgspec
 import tblib
 import tblib.pickling_support
-from distributed.protocol import pickle
 
 from scalable.core.policy import dotted_name
-from scalable.core.text import clean, clip
+from scalable.core.text import MESSAGE_BYTES, clean, clip, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Parcel", "address", "notes_of", "own_frames", "pack", "related", "stand_in", "text_of"]
 
+PROTOCOL = 5
 FIRST_FRAMES, LAST_FRAMES = 20, 40
 MOST_RELATED = 50
 ENGINE = (
     "scalable/engine/",
-    "scalable/cache/decorator",
+    "scalable/cache/",
     "dask/_task_spec",
     "distributed/worker",
     "concurrent/futures/",
@@ -41,22 +46,30 @@ _CONTEXT = BaseException.__context__.__get__  # type: ignore[union-attr]
 
 
 class Parcel(msgspec.Struct, frozen=True):
-    """An exception on its way: pickled, with its pickled traceback, and in words for the worst case."""
+    """An exception on its way: pickled, with its pickled traceback, and in words for the worst case.
+
+    ``base`` is the name of its nearest built-in base.
+    """
 
     exception: bytes
     traceback: bytes
     type: str
     message: str
+    base: str = "Exception"
 
 
 def pack(error: BaseException) -> Parcel:
     """Pickle an exception so that it can be loaded again; bounds its tracebacks and its chain in place."""
     _bound(error)
+    # tblib's reducers are kept in copyreg, one for each class: without them causes lose their tracebacks.
     tblib.pickling_support.install(error)
-    if not isinstance(error, Exception) or (packed := _dumps(error)) is None:
-        packed = pickle.dumps(stand_in(error))
-    name, message = dotted_name(type(error)), text_of(error)
-    return Parcel(packed, _dumps_traceback(error.__traceback__), name, clip(message, 4096))
+    packed = None
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):  # which no coroutine can raise
+        packed = _dumps(error) or _dumps_remains(error)
+    if packed is None:
+        packed = pickle.dumps(stand_in(error), PROTOCOL)
+    name, message = dotted_name(type(error)), clip(text_of(error), MESSAGE_BYTES)
+    return Parcel(packed, _dumps_traceback(error.__traceback__), name, message, _base_of(error).__name__)
 
 
 def stand_in(error: BaseException) -> Exception:
@@ -66,8 +79,7 @@ def stand_in(error: BaseException) -> Exception:
 
 def address(parcel: Parcel, notes: tuple[str, ...], cause: Parcel | None = None) -> bytes:
     """Bytes that load as the parcel's exception with ``notes`` added, and ``cause`` as its cause."""
-    packed: bytes = pickle.dumps(_Addressed(parcel, notes, cause))
-    return packed
+    return pickle.dumps(_Addressed(parcel, notes, cause), PROTOCOL)
 
 
 def related(error: BaseException) -> Iterator[BaseException]:
@@ -85,14 +97,6 @@ def related(error: BaseException) -> Iterator[BaseException]:
             if other is not None and id(other) not in seen:
                 seen.add(id(other))
                 queue.append(other)
-
-
-def text_of(error: BaseException) -> str:
-    """``str(error)``, or what can be said where even that raises."""
-    try:
-        return clean(str(error))
-    except BaseException as failed:  # noqa: BLE001 - a user's __str__ may raise anything
-        return f"<{type(error).__qualname__}, whose __str__ raised {type(failed).__qualname__}>"
 
 
 def notes_of(error: BaseException) -> tuple[str, ...]:
@@ -144,18 +148,80 @@ def _bounded(trace: TracebackType | None) -> TracebackType | None:
 
 def _dumps(error: Exception) -> bytes | None:
     """Pickle, but only if it comes back as the same type with the same words."""
+    # Loaded once here: what pickles may still fail to load, and then the client would never hear of it.
     try:
-        packed: bytes = pickle.dumps(error)
-        again = pickle.loads(packed)
+        packed = _pickled(error)
+        again = pickle.loads(packed)  # noqa: S301 - our own bytes
         same = dotted_name(type(again)) == dotted_name(type(error)) and text_of(again) == text_of(error)
     except BaseException:  # noqa: BLE001 - a user's __reduce__, __init__ or state may raise anything
         return None
     return packed if same else None
 
 
+def _dumps_remains(error: Exception) -> bytes | None:
+    """Pickle an exception of its own class, so that ``except`` catches it, without what cannot be pickled."""
+    cls = type(error)
+    if any(name in vars(each) for each in cls.__mro__ if each.__module__ != "builtins" for name in MEDDLING):
+        return None
+    try:
+        args = error.args if _pickles(error.args) else (text_of(error),)
+        state = {name: value for name, value in vars(error).items() if _pickles(value)}
+        packed = _pickled(_Remains(cls, args, state, text_of(error)))
+        again = pickle.loads(packed)  # noqa: S301 - our own bytes
+        same = isinstance(again, cls) and text_of(again) == text_of(error)
+    except BaseException:  # noqa: BLE001 - the class's own code may run, and raise anything
+        return None
+    return packed if same else None
+
+
+def _pickles(value: object) -> bool:
+    try:
+        pickle.loads(_pickled(value))  # noqa: S301 - as above
+    except BaseException:  # noqa: BLE001 - as above
+        return False
+    return True
+
+
+class _Remains:
+    """Pickles as a call of :func:`_restored`."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, self.arguments
+
+
+def _restored(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any], message: str) -> Exception:
+    """An exception of that class, made past its constructor, with those words."""
+    maker: Any = next(each for each in cls.__mro__ if each.__module__ == "builtins")
+    error: Exception = maker.__new__(cls, *args)
+    maker.__init__(error, *args)
+    error.__dict__.update(state)
+    if text_of(error) == message:
+        return error
+    body = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "__str__": lambda _: message,
+        "__reduce_ex__": lambda _, _protocol: (_restored, (cls, args, state, message)),
+    }
+    return _restored(type(cls.__name__, (cls,), body), args, state, message)
+
+
+def _pickled(what: object) -> bytes:
+    """Pickle as Dask does, which would write a traceback of ours to the log where it cannot."""
+    with suppress(Exception):
+        packed = pickle.dumps(what, PROTOCOL)
+        if b"__main__" not in packed:  # another process has another
+            return packed
+    by_value: bytes = cloudpickle.dumps(what, PROTOCOL)
+    return by_value
+
+
 def _dumps_traceback(trace: TracebackType | None) -> bytes:
-    packed: bytes = pickle.dumps(tblib.Traceback(trace).as_traceback() if trace is not None else None)
-    return packed
+    return pickle.dumps(tblib.Traceback(trace).as_traceback() if trace is not None else None, PROTOCOL)
 
 
 def _base_of(error: BaseException) -> type[Exception]:
@@ -166,7 +232,9 @@ def _base_of(error: BaseException) -> type[Exception]:
     return Exception
 
 
-UNFIT = (UnicodeError, BaseExceptionGroup)
+UNFIT = (UnicodeError, BaseExceptionGroup, StopIteration)
+MEDDLING = ("__notes__", "__cause__", "__context__", "__traceback__", "__setattr__", "__getattribute__")
+"""What a class that defines them may spoil in an exception that was made past its constructor."""
 
 
 def _equivalent(name: str, message: str, base: type[Exception], notes: tuple[str, ...]) -> Exception:
@@ -207,7 +275,7 @@ class _Addressed:
 
 def _deliver(parcel: Parcel, notes: tuple[str, ...], cause: Parcel | None) -> Exception:
     error = _open(parcel)
-    if notes:
+    if notes:  # not by add_note: a user may have put something else under that name
         error.__notes__ = [*notes_of(error), *notes]
     if cause is not None:
         error.__cause__ = _open(cause)
@@ -216,7 +284,9 @@ def _deliver(parcel: Parcel, notes: tuple[str, ...], cause: Parcel | None) -> Ex
 
 def _open(parcel: Parcel) -> Exception:
     try:
-        error = pickle.loads(parcel.exception)
+        error = pickle.loads(parcel.exception)  # noqa: S301 - what a worker of this session has packed
     except Exception:  # noqa: BLE001 - the class may not exist here; importing its module may raise anything
         error = None
-    return error if isinstance(error, Exception) else _equivalent(parcel.type, parcel.message, Exception, ())
+    if isinstance(error, Exception):
+        return error
+    return _equivalent(parcel.type, parcel.message, getattr(builtins, parcel.base, Exception), ())

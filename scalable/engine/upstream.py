@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.failure import ExceptionInfo, Failure
+from scalable.core.text import key_text
 from scalable.engine.describe import call_text
 from scalable.engine.travel import Parcel, pack
 from scalable.errors import UpstreamFailed
@@ -58,11 +59,21 @@ def failure_of(state: TaskState, root: TaskState, origin: Tracked | None) -> tup
     error = UpstreamFailed(f"{call} did not run, because {needed} failed{why}", root=str(root.key))
     parcel = pack(error)
     info = ExceptionInfo(parcel.type, parcel.message)
-    return Failure(outcome="upstream", kind="permanent", rule="upstream", exception=info, call=call), parcel
+    failure = Failure(
+        outcome="upstream",
+        kind="permanent",
+        rule="upstream",
+        exception=info,
+        call=call,
+        root=key_text(root.key),
+    )
+    return failure, parcel
 
 
 def keep_own_blame(states: Iterable[TaskState]) -> None:
     """Undo that Dask blames an input for the end of tasks that have an exception of their own."""
+    # When an input errs, Dask sets it as `exception_blame` of all its dependents, those that ended before
+    # with an exception of their own included.
     for state in states:
         if state.exception is not None:
             state.exception_blame = state
@@ -79,6 +90,7 @@ def end(
     scheduler: Scheduler, state: TaskState, exception: bytes, trace: bytes | None, stimulus: str
 ) -> dict[Any, Any]:
     """End a task with an exception, whatever it is doing; returns what Dask recommends to do next."""
+    # Dask's transition takes an exception from these states only; from others it raises what the task has.
     details: dict[str, Any] = {}
     if state.state in ("processing", "no-worker", "queued"):
         worker = state.processing_on

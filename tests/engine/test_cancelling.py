@@ -114,3 +114,22 @@ def test_a_cancelled_task_may_be_submitted_again_under_its_key(one_slot, tmp_pat
     assert (tmp_path / "b.1").exists()
     ends = one_slot.told("tasks", key="once-more", number=2)
     assert [end["state"] for end in ends] == ["cancelled", "succeeded"]
+
+
+def test_the_end_of_a_task_that_was_cancelled_while_it_ran_has_its_times(threads, tmp_path):
+    task = threads.client.submit(touch_and_wait, tmp_path / "began", tmp_path / "gate")
+    until(lambda: (one := threads.supervisor.tracked.get(task.key)) and one.running_on)
+    task.cancel()
+    line = threads.end_of(task)
+    assert (line["state"], line["attempts"]) == ("cancelled", 1)
+    assert line["started_at"] <= line["finished_at"]
+    assert line["duration_s"] >= 0
+    (tmp_path / "gate").touch()
+
+
+def test_the_end_of_a_failed_task_has_the_times_of_its_last_attempt(threads):
+    task = threads.client.submit(fail, ValueError("no"))
+    assert isinstance(task.exception(PATIENCE_S), ValueError)
+    line, failed = threads.end_of(task), threads.lines("failures", task)[0]
+    assert line["duration_s"] == failed["duration_s"]
+    assert line["finished_at"] >= line["started_at"] is not None

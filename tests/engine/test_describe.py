@@ -89,6 +89,13 @@ def test_arguments_are_shown_by_name_where_there_is_one():
     assert call_text(task, None, "k", ()) == "work(1, flag=2, 3, token=***, other=2)"
 
 
+def test_a_redacted_parameter_without_a_keyword_is_hidden_as_well():
+    assert call_text(Task("k", work, 1, 2), None, "k", ["site"]) == "work(***, flag=2)"
+    assert call_text(Task("k", functools.partial(work, 1), 2), None, "k", ["site"]) == "work(***, flag=2)"
+    signed = functools.wraps(work)(functools.partial(work))
+    assert call_text(Task("k", signed, 1, 2), None, "k", ["site"]) == "work(***, flag=2)"
+
+
 @pytest.mark.parametrize("redact", [["flag"], ("FLAG", "other"), ["Flag"]])
 def test_redacted_arguments_are_stars_whatever_the_case(redact):
     assert call_text(Task("k", work, 1, 2), None, "k", redact) == "work(1, flag=***)"
@@ -136,3 +143,17 @@ def test_functions_have_usable_names(spec, key, name):
 def test_what_is_no_call_is_shown_by_its_key():
     assert call_text(DataNode("data-1", 5), None, "data-1", ()) == "data-1"
     assert call_text(None, None, ("block", 1), ()) == "block"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"user": "ada", "password": "hunter2"}, "{'password': ***, 'user': 'ada'}"),
+        ({"TOKEN": {"deep": "hunter2"}}, "{'TOKEN': ***}"),
+        ([{"auth": {"api_key": "hunter2"}}], "[{'auth': {'api_key': ***}}]"),
+        (({"Site": "hunter2"}, {"site": 3}), "({'Site': ***}, {'site': ***})"),
+        ({1: "one", b"token": 2, "tokens": 3}, "{1: 'one', b'token': 2, 'tokens': 3}"),
+    ],
+)
+def test_secrets_inside_dicts_are_stars_as_well(value, text):
+    assert call_text(Task("k", len, value), None, "k", ["site"]) == f"len({text})"

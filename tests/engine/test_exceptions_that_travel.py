@@ -10,6 +10,8 @@ import traceback
 import pytest
 from live import PATIENCE_S, fail
 
+from scalable import cacheable
+
 MOST_BYTES = 16_000  # of a line in the journal
 
 
@@ -23,6 +25,17 @@ class HoldingError(Exception):
     def __init__(self, what: object) -> None:
         super().__init__("cannot travel")
         self.what = what
+
+
+class TellingError(HoldingError):
+    """Its words need what it holds."""
+
+    def __init__(self, what: object) -> None:
+        super().__init__(what)
+        self.code = 7
+
+    def __str__(self) -> str:
+        return f"holds a {type(self.what).__name__}"
 
 
 class HoldingFileError(HoldingError, OSError):
@@ -73,6 +86,16 @@ class HostileError(Exception):
 
 def fail_with_code(code, detail):
     raise CodedError(code, detail)
+
+
+@cacheable
+def cached(number):
+    raise ConnectionError(number)
+
+
+@cacheable
+async def cached_async(number):
+    raise ConnectionError(number)
 
 
 def outer(number):
@@ -258,19 +281,36 @@ def test_a_coroutine_that_cancels_itself_ends_as_a_failure(live):
 
 
 @pytest.mark.parametrize("what", ["lock", "generator"])
-def test_what_cannot_be_pickled_is_replaced_by_an_equivalent_of_the_same_name(live, what):
+def test_what_cannot_be_pickled_is_left_out_of_an_exception_of_the_same_class(live, what):
     task = live.client.submit(hold, HoldingError, what)
     arrived = caught_from(task)
-    assert f"{type(arrived).__module__}.{type(arrived).__qualname__}" == f"{__name__}.HoldingError"
+    assert type(arrived) is HoldingError
+    assert not hasattr(arrived, "what")
     assert str(arrived) == "cannot travel"
     assert "in hold" in "".join(traceback.format_exception(arrived))
     assert line_of(live, task)["exception"]["type"] == f"{__name__}.HoldingError"
 
 
-def test_an_equivalent_is_of_the_nearest_built_in_base(live):
+def test_a_class_with_a_built_in_base_arrives_as_itself(live):
     arrived = caught_from(live.client.submit(hold, HoldingFileError, "lock"))
     assert isinstance(arrived, OSError)
-    assert type(arrived).__qualname__ == "HoldingFileError"
+    assert type(arrived) is HoldingFileError
+
+
+def test_words_that_are_made_of_what_cannot_be_pickled_arrive_all_the_same(live):
+    arrived = caught_from(live.client.submit(hold, TellingError, "lock"))
+    assert isinstance(arrived, TellingError)
+    assert str(arrived) == "holds a lock"
+    assert arrived.code == 7
+    assert type(arrived).__qualname__ == "TellingError"
+
+
+def test_an_iteration_that_stops_arrives_under_its_name(live):
+    """It cannot be raised out of the coroutine that every result comes by, so it stops being an instance."""
+    arrived = caught_from(live.client.submit(make_and_raise, StopIteration, "at the end"))
+    assert type(arrived).__name__ == "StopIteration"
+    assert str(arrived) == "at the end"
+    assert not isinstance(arrived, RuntimeError)
 
 
 @pytest.mark.parametrize("kind", [BadPickleError, BadLoadError, ChangedError])
@@ -312,3 +352,16 @@ def test_odd_characters_arrive_and_leave_a_valid_line(live, words):
     assert type(arrived) is OSError
     assert str(arrived) == words
     line_of(live, task)
+
+
+@pytest.mark.parametrize("function", [cached, cached_async])
+def test_a_cached_function_fails_with_its_own_frames_alone(threads, function):
+    futures = [threads.client.submit(function, number) for number in (1, 2)]
+    with pytest.raises(ConnectionError) as caught:
+        futures[0].result(PATIENCE_S)
+    lines = [threads.told("failures", future)[0] for future in futures]
+    for line in lines:
+        assert line["traceback"].count("  File ") == 1
+        assert "raise ConnectionError(number)" in line["traceback"]
+    assert lines[0]["fingerprint"] == lines[1]["fingerprint"]
+    assert "scalable/cache/" not in "".join(traceback.format_tb(caught.value.__traceback__))

@@ -11,6 +11,8 @@ from distributed import as_completed, wait
 from live import PATIENCE_S, fail, flaky, inc, touch_and_wait, until
 
 from scalable import Retry, UpstreamFailed
+from scalable.core.lifecycle import Note
+from scalable.engine.tracked import failure_record
 
 SOON = Retry(retries=3, base=0.01, jitter="none")
 
@@ -59,6 +61,20 @@ def test_a_task_that_recovers_says_so_once(live):
     assert line["call"] == "flaky(failures=2)"
     end = live.end_of(task)
     assert (end["state"], end["attempts"]) == ("succeeded", 3)
+
+
+def test_an_attempt_does_not_end_after_the_line_that_tells_of_it(live):
+    task = live.client.submit(flaky, 1, retry=Retry(base=0.01))
+    assert task.result(PATIENCE_S) == 2
+    supervisor = live.supervisor
+    ahead = supervisor.tracked[task.key]
+    ahead.began, ahead.duration_s = time.time() + 0.01, 0.0123456789  # the clock of a worker that is fast
+    at = time.time()
+    state = live.client.cluster.scheduler.tasks[task.key]
+    line = failure_record(ahead, state, Note("recovered", 2, 2), at)
+    assert line.duration_s == 0.012346
+    start, told = (datetime.fromisoformat(each).timestamp() for each in (line.started_at, line.at))
+    assert start + line.duration_s <= told + 1e-6
 
 
 def test_queueing_is_no_part_of_a_tasks_duration(one_slot, tmp_path):

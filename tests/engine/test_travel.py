@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import sys
+import threading
 import types
 
 import msgspec
@@ -69,14 +71,69 @@ def test_a_replacement_can_be_pickled_again():
     assert str(type(first)()) == ""
 
 
+class OddError(UnicodeDecodeError):
+    def __reduce__(self):
+        raise RuntimeError
+
+
+class OddNotesError(UnicodeDecodeError):
+    __notes__ = property(lambda self: [])
+
+    def __reduce__(self):
+        raise RuntimeError
+
+
+def test_an_exception_with_fields_of_the_interpreter_keeps_them():
+    arrived = delivered(OddError("utf-8", b"x", 0, 1, "no"))
+    assert type(arrived) is OddError
+    assert (arrived.encoding, arrived.reason) == ("utf-8", "no")
+
+
 def test_a_unicode_error_that_cannot_travel_is_replaced_by_its_nearest_simple_base():
-    class OddError(UnicodeDecodeError):
+    arrived = delivered(OddNotesError("utf-8", b"x", 0, 1, "no"))
+    assert isinstance(arrived, ValueError)
+    assert not isinstance(arrived, UnicodeError)
+
+
+def test_a_class_that_forbids_subclasses_is_replaced():
+    class FinalError(Exception):
+        def __init_subclass__(cls):
+            raise RuntimeError
+
+        def __str__(self):
+            return f"with {self.state}"
+
         def __reduce__(self):
             raise RuntimeError
 
-    arrived = delivered(OddError("utf-8", b"x", 0, 1, "no"))
-    assert isinstance(arrived, ValueError)
-    assert not isinstance(arrived, UnicodeError)
+    error = FinalError()
+    error.state = sys._getframe()
+    assert type(delivered(error)).__bases__ == (Exception,)
+
+
+def test_a_class_that_does_not_exist_here_keeps_its_built_in_base():
+    class ThereError(OSError):
+        pass
+
+    parcel = msgspec.structs.replace(travel.pack(raised(ThereError("words"))), exception=b"no pickle")
+    arrived = dask_pickle.loads(travel.address(parcel, ()))
+    assert isinstance(arrived, OSError)
+    assert type(arrived).__name__ == "ThereError"
+
+
+def test_words_of_their_own_can_be_pickled_again():
+    class LostWordsError(Exception):
+        def __str__(self):
+            return f"with {type(self.state).__name__}"
+
+        def __reduce__(self):
+            raise RuntimeError
+
+    error = LostWordsError()
+    error.state = sys._getframe()
+    arrived = delivered(error)
+    assert str(arrived) == "with frame"
+    assert str(dask_pickle.loads(dask_pickle.dumps(arrived))) == "with frame"
 
 
 def test_a_class_that_does_not_exist_here_is_replaced_on_arrival():
@@ -126,3 +183,19 @@ def test_frames_of_the_engine_are_left_out_only_where_others_follow():
     trace = raised(ValueError("v")).__traceback__
     assert travel.own_frames(trace) is trace
     assert travel.own_frames(None) is None
+
+
+class UnfitError(Exception):
+    def __reduce__(self):
+        raise RuntimeError("no pickle")
+
+
+def test_nothing_is_logged_about_an_exception_that_cannot_be_pickled(caplog, capfd):
+    loud = logging.getLogger("distributed")
+    loud.addHandler(caplog.handler)
+    try:
+        delivered(UnfitError("x"))
+        delivered(StrangeError(threading.Lock()))
+    finally:
+        loud.removeHandler(caplog.handler)
+    assert caplog.text + "".join(capfd.readouterr()) == ""

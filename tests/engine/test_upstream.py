@@ -49,6 +49,7 @@ def test_dependents_end_with_the_root_failure_as_their_cause(live):
         assert words.startswith(f"{call} did not run, because fail(")
         assert words.endswith("failed: ConnectionError: no link")
         assert key == root.key
+        assert live.told("failures", future)[0]["root"] == root.key
         assert type(cause) is ConnectionError
         assert str(cause) == "no link"
     with pytest.raises(ConnectionError):

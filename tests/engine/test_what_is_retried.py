@@ -144,7 +144,11 @@ def test_a_function_of_the_policy_that_fails_leaves_the_error_unknown(live):
 
     policy = Retry(retries=1, classify=broken, **SOON)
     lines = only(live, live.client.submit(fail, ValueError("x"), retry=policy))
-    assert [(line["rule"], line["kind"]) for line in lines] == [("classify-failed", "unknown")] * 2
+    assert [(line["rule"], line["kind"]) for line in lines] == [
+        ("classify-failed: SystemExit", "unknown")
+    ] * 2
+    assert lines[0]["reason"].startswith("unknown (rule classify-failed: SystemExit): next attempt in ")
+    assert lines[1]["reason"] == "all 2 attempts failed (rule classify-failed: SystemExit)"
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""A flight recorder: what a worker's threads are doing, in a small file that outlives its process.
+
+What a worker says of its tasks may be on its way when it dies; so the task that kills it at once looks as if
+it had never begun, and the one before as if it had never ended. Each attempt notes its run here, in shared
+memory, before the user's code begins; the worker's nanny reads it afterwards (:mod:`scalable.engine.warden`).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+__all__ = ["BlackBox", "read", "remove"]
+
+SLOTS = 512
+_ENTRY = struct.Struct("=q")
+NOTHING = 0
+
+
+class BlackBox:
+    """The runs (Dask's numbers) that are under way in this process; none where there is no file."""
+
+    def __init__(self, memory: mmap.mmap | None) -> None:
+        self._memory = memory
+        self._free = list(range(SLOTS))
+
+    @classmethod
+    def create(cls) -> Self:
+        """Make the file of this process; readable by its user alone."""
+        path = _path(os.getpid())
+        try:
+            remove(os.getpid())
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            try:
+                os.ftruncate(descriptor, SLOTS * _ENTRY.size)
+                return cls(mmap.mmap(descriptor, SLOTS * _ENTRY.size))
+            finally:
+                os.close(descriptor)
+        except OSError:  # no room, or somebody else's file: then blame goes by what was heard
+            return cls(None)
+
+    def enter(self, run: int) -> int | None:
+        """Note that a run begins; returns the place to leave."""
+        if self._memory is None or not self._free:
+            return None
+        place = self._free.pop()
+        _ENTRY.pack_into(self._memory, place * _ENTRY.size, run + 1)  # the first run is 0
+        return place
+
+    def leave(self, place: int | None) -> None:
+        """Note that it has ended."""
+        if self._memory is not None and place is not None:
+            _ENTRY.pack_into(self._memory, place * _ENTRY.size, NOTHING)
+            self._free.append(place)
+
+    def close(self) -> None:
+        """Remove the file: the worker ends in good order."""
+        if self._memory is not None:
+            self._memory = None
+            remove(os.getpid())
+
+
+def read(pid: int) -> list[int] | None:
+    """The runs that were under way when a process of this user ended; ``None`` where it kept no box."""
+    try:
+        descriptor = os.open(_path(pid), os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - by its descriptor
+        if os.fstat(descriptor).st_uid != os.getuid():
+            return None
+        content = file.read(SLOTS * _ENTRY.size)
+    return [entry - 1 for (entry,) in _ENTRY.iter_unpack(content) if entry != NOTHING]
+
+
+def remove(pid: int) -> None:
+    """Delete the file of a process that has ended."""
+    with suppress(OSError):
+        _path(pid).unlink()
+
+
+def _path(pid: int) -> Path:
+    return Path(tempfile.gettempdir(), f"scalable-{os.getuid()}-{pid}.running")

@@ -1,0 +1,103 @@
+"""What becomes of tasks when workers come and go: who is to blame for a loss, and who merely waited."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from scalable.core import lifecycle
+from scalable.core.text import key_text
+from scalable.engine.fleet import guilty, worker_record
+from scalable.engine.holds import FOR_GOOD_S
+from scalable.engine.inquest import Inquest
+from scalable.engine.outcomes import by_loss
+
+if TYPE_CHECKING:
+    from distributed.scheduler import TaskState
+
+    from scalable.engine.fleet import Aboard, Member
+    from scalable.engine.inquest import Death
+    from scalable.engine.supervisor import Supervisor
+    from scalable.engine.tracked import Tracked
+
+__all__ = ["Losses"]
+
+
+class Losses:
+    """Follows workers on behalf of the tasks."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._fleet = supervisor.fleet
+        self._holds = supervisor.holds
+        self.inquest = Inquest(self._died)
+
+    def joined(self, worker: str) -> None:
+        """Note that a worker is there."""
+        self._supervisor.tell_all(self._fleet.joined(worker))
+        self.inquest.forget(self._fleet.name_of(worker) or worker)
+        self._pin_again(worker)
+
+    def taken(self, state: TaskState, ran_on: str | None) -> None:
+        """Keep a task whose worker is being removed, until it is known what of, and who is to blame."""
+        self._fleet.took(state, ran=ran_on is not None)
+        self._holds.hold(state, FOR_GOOD_S)
+
+    def left(self, worker: str) -> None:
+        """Note that a worker is gone, after its tasks were taken back."""
+        member, aboard, expected = self._fleet.left(worker)
+        if expected:
+            self._supervisor.tell_all(worker_record("retired", member, time.time()))
+            self._holds.release_all(each.key for each in aboard)
+        else:
+            self.inquest.open(member, aboard, time.time())
+
+    def _died(self, member: Member, aboard: Aboard, death: Death, at: float) -> None:
+        """Fold the loss of a worker, now that all is known of it that ever will be."""
+        keys = guilty(member, aboard, death.running)
+        how = {"exit_code": death.exit_code, "signal": death.signal, "reason": f"{member.name} {death}"}
+        record = worker_record("lost", member, at, running=tuple(map(key_text, keys)), **how)
+        self._supervisor.tell_all(record)
+        for key in keys:
+            state, tracked = self._supervisor.scheduler.tasks.get(key), self._supervisor.tracked.get(key)
+            if state is not None and tracked is not None and key in self._holds:
+                self._fold(state, tracked, member, death, at)
+        self._let_go([each.key for each in aboard if each.key not in set(keys)])
+
+    def _let_go(self, keys: list[Any]) -> None:
+        """Let those run again that are not to blame; they lose nothing."""
+        for key in keys:
+            state, tracked = self._supervisor.scheduler.tasks.get(key), self._supervisor.tracked.get(key)
+            if state is not None and tracked is not None and key in self._holds:
+                self._supervisor.fold(state, tracked, lifecycle.Requeued(time.time()))
+        self._holds.release_all(key for key in keys if key in self._holds)
+
+    def _fold(self, state: TaskState, tracked: Tracked, member: Member, death: Death, at: float) -> None:
+        supervisor = self._supervisor
+        if tracked.task.state == "pending":
+            tracked.began = None  # it died before it could say so: what is known is of an earlier attempt
+        tracked.worker = member.name
+        failure, tracked.parcel = by_loss(tracked, state, member, death, at)
+        supervisor.repairs.lost(state.key, member)
+        supervisor.fold(state, tracked, lifecycle.Lost(at, supervisor.luck.random(), failure))
+        if tracked.hold_s is not None:
+            supervisor.hold(state, tracked)
+        else:
+            supervisor.settle.end(state, tracked)
+
+    def _pin_again(self, address: str) -> None:
+        """Let tasks that were asked to run on a worker by its name run on the one that has the name now.
+
+        Dask turns the name into an address at once, and a worker that comes back has another.
+        """
+        before = self._fleet.former_address(address)
+        if before is None:
+            return
+        scheduler = self._supervisor.scheduler
+        for key in self._supervisor.tracked:
+            state = scheduler.tasks.get(key)
+            pins = (state.worker_restrictions if state is not None else None) or set()
+            if state is not None and before in pins:
+                state.worker_restrictions = (pins - {before}) | {address}
+                if state.state == "no-worker" and key not in self._holds:
+                    scheduler.transitions({key: "processing"}, f"scalable-pin-{time.time()}")

@@ -1,0 +1,65 @@
+"""The flight recorder of a worker: what it ran when it died, whatever it had not said yet."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from live import PATIENCE_S, inc, start
+
+from scalable import Retry, WorkerLost
+from scalable.engine.blackbox import SLOTS, BlackBox, read, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from live import Live
+
+NEVER = Retry(retries=0, worker_losses=0)
+
+
+@pytest.fixture
+def lone(tmp_path) -> Iterator[Live]:
+    running = start(tmp_path, max_workers=1)
+    yield running
+    running.session.close()
+
+
+def test_the_runs_under_way_are_read_after_a_sudden_end():
+    program = (
+        "import os; from scalable.engine.blackbox import BlackBox; box = BlackBox.create();"
+        "box.enter(0); place = box.enter(7); box.enter(8); box.leave(place); print(os.getpid(), flush=True);"
+        "os._exit(9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    pid = int(done.stdout)
+    assert sorted(read(pid) or ()) == [0, 8]
+    remove(pid)
+    assert read(pid) is None
+
+
+def test_a_box_is_removed_when_it_is_closed_and_full_ones_take_no_more():
+    box = BlackBox.create()
+    places = [box.enter(run) for run in range(SLOTS + 1)]
+    assert places[-1] is None
+    box.leave(None)
+    assert len(read(os.getpid()) or ()) == SLOTS
+    box.close()
+    assert read(os.getpid()) is None
+    assert box.enter(1) is None
+
+
+def test_a_task_that_kills_at_once_is_blamed_and_the_one_before_it_is_not(lone):
+    for _ in range(5):
+        before = lone.client.map(inc, range(20))
+        deadly = lone.client.submit(os._exit, 3, retry=NEVER)
+        with pytest.raises(WorkerLost):
+            deadly.result(PATIENCE_S)
+        assert lone.client.gather(before) == list(range(1, 21))
+        assert [line["running"] for line in lone.told("workers", event="lost")][-1] == [str(deadly.key)]
+    assert {line["key"] for line in lone.lines("failures")} == {
+        line["key"] for line in lone.lines("tasks", state="failed")
+    }

@@ -1,0 +1,121 @@
+"""A slot whose attempt was given up is won back: by its thread, or by another worker in its place."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from distributed import get_worker
+from live import PATIENCE_S, inc, start, touch_and_wait, until
+
+from scalable import Retry, TaskTimeout, current_attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from live import Live
+
+SOON = Retry(retries=1, base=0.01, jitter="none")
+
+
+@pytest.fixture(params=[True, False], ids=["processes", "threads"])
+def one_worker(request, tmp_path) -> Iterator[Live]:
+    running = start(tmp_path, processes=request.param, max_workers=1)
+    yield running
+    running.session.close()
+
+
+@pytest.fixture(params=[True, False], ids=["processes", "threads"])
+def two_slots(request, tmp_path) -> Iterator[Live]:
+    running = start(tmp_path, processes=request.param, max_workers=1, threads_per_worker=2)
+    yield running
+    running.session.close()
+
+
+def stuck_the_first_time(gate):
+    """Run for as long as there is no gate, at the first attempt."""
+    if current_attempt().number == 1:
+        until(gate.exists, 600)
+    return current_attempt().number, get_worker().name
+
+
+def test_the_only_slot_is_won_back_from_a_stuck_thread(one_worker, tmp_path):
+    gate = tmp_path / "gate"
+    task = one_worker.client.submit(stuck_the_first_time, gate, timeout=0.3, retry=SOON)
+    assert task.result(PATIENCE_S) == (2, "worker-1")
+    assert one_worker.client.submit(inc, 1).result(PATIENCE_S) == 2
+    (stuck,) = one_worker.told("workers", event="stuck")
+    assert (stuck["worker"], stuck["reason"][:20]) == ("worker-0", "an attempt that was ")
+    assert [line["worker"] for line in one_worker.told("workers", event="retired")] == ["worker-0"]
+    assert one_worker.lines("workers", event="lost") == []
+    (line,) = one_worker.lines("failures", task, event="attempt_failed")
+    assert (line["outcome"], line["action"]) == ("timeout", "retry")
+    gate.touch()
+
+
+def test_results_survive_the_worker_that_is_replaced(one_worker, tmp_path):
+    kept = one_worker.client.submit(inc, 41)
+    kept.result(PATIENCE_S)
+    stuck = one_worker.client.submit(stuck_the_first_time, tmp_path / "gate", timeout=0.2)
+    with pytest.raises(TaskTimeout):
+        stuck.result(PATIENCE_S)
+    one_worker.told("workers", event="retired")
+    assert one_worker.client.submit(inc, kept).result(PATIENCE_S) == 43
+    assert len(one_worker.lines("tasks", kept)) == 1
+    (tmp_path / "gate").touch()
+
+
+def test_a_thread_that_comes_back_in_time_saves_its_worker(one_worker):
+    task = one_worker.client.submit(time.sleep, 0.4, timeout=0.1)
+    with pytest.raises(TaskTimeout):
+        task.result(PATIENCE_S)
+    assert one_worker.client.submit(inc, 1).result(PATIENCE_S) == 2
+    assert one_worker.lines("workers", event="stuck") == []
+    assert [line["event"] for line in one_worker.lines("workers")] == ["started"]
+
+
+def test_innocent_tasks_beside_a_stuck_one_finish_first(two_slots, tmp_path):
+    innocent = two_slots.client.submit(touch_and_wait, tmp_path / "innocent", tmp_path / "late")
+    until((tmp_path / "innocent.1").exists)
+    stuck = two_slots.client.submit(stuck_the_first_time, tmp_path / "gate", timeout=0.2)
+    with pytest.raises(TaskTimeout):
+        stuck.result(PATIENCE_S)
+    until(lambda: two_slots.supervisor.repairs.cordon._aside)
+    waiting = two_slots.client.submit(inc, 1)
+    assert two_slots.lines("workers", event="stuck") == []
+    (tmp_path / "late").touch()
+    assert innocent.result(PATIENCE_S) == 1
+    assert waiting.result(PATIENCE_S) == 2
+    assert [line["state"] for line in two_slots.told("tasks", innocent)] == ["succeeded"]
+    assert two_slots.lines("failures", innocent) == []
+    (tmp_path / "gate").touch()
+
+
+def test_a_cancelled_task_that_does_not_stop_gives_its_slot_back(one_worker, tmp_path):
+    task = one_worker.client.submit(touch_and_wait, tmp_path / "began", tmp_path / "gate")
+    until((tmp_path / "began.1").exists)
+    until(lambda: one_worker.supervisor.tracked[task.key].running_on)
+    task.cancel()
+    assert one_worker.client.submit(inc, 1).result(PATIENCE_S) == 2
+    (tmp_path / "gate").touch()
+
+
+def test_a_session_with_a_stuck_thread_closes_all_the_same(tmp_path):
+    before = set(threading.enumerate())
+    live = start(tmp_path, processes=False, max_workers=1)
+    task = live.client.submit(touch_and_wait, tmp_path / "began", tmp_path / "gate")
+    until((tmp_path / "began.1").exists)
+    began = time.monotonic()
+    live.session.close()
+    took = time.monotonic() - began
+    (tmp_path / "gate").touch()
+    until(lambda: not [each for each in set(threading.enumerate()) - before if "Default" in each.name])
+    assert took < 20  # Dask alone waits 30 s for its thread
+    assert task.status == "cancelled"
+
+
+def pid_of_worker():
+    return os.getpid()
