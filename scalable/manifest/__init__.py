@@ -6,18 +6,19 @@ nodes to typed values (``convert``, ``scalars``, ``units``, ``variables``), and 
 (``checks``).
 """
 
+from scalable.core.variables import expand
 from scalable.manifest.load import from_mapping, load, loads
-from scalable.manifest.model import Cache, Component, Manifest, Project, Task, Telemetry
+from scalable.manifest.model import Cache, Component, Escalate, Manifest, Project, Task, Telemetry
 from scalable.manifest.policies import RetryModel
 from scalable.manifest.problems import Problem
 from scalable.manifest.schema import json_schema
 from scalable.manifest.targets import Dask, Kubernetes, Local, Slurm, Target
-from scalable.manifest.variables import expand
 
 __all__ = [
     "Cache",
     "Component",
     "Dask",
+    "Escalate",
     "Kubernetes",
     "Local",
     "Manifest",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.policy import Retry
-from scalable.manifest.model import DEFAULT, Task
+from scalable.manifest.model import DEFAULT, Component, Task
 from scalable.manifest.nodes import Node, Scalar, Table, at
 from scalable.manifest.problems import Place, suggest
 from scalable.manifest.scalars import shown
@@ -24,6 +24,9 @@ def check(root: Table, values: dict[str, Any], problems: Problems) -> None:
     """Report what is wrong between the fields of a document."""
     for name, task in values.get("tasks", {}).items():
         _references(root, name, task, problems)
+        _escalation(root, name, task, values.get("components", {}), problems)
+    for field in ("escalate", "fallback"):
+        _chains(root, field, values.get("components", {}), problems)
     for name in values.get("retry", {}):
         _policy(at(root, "retry", name), values["retry"][name], f"retry.{name}", problems)
     for name, target in values.get("targets", {}).items():
@@ -47,6 +50,43 @@ def _references(root: Table, name: str, task: Task, problems: Problems) -> None:
         what = "component" if field == "component" else "retry policy"
         hint = suggest(wanted, known) or f"`{section}:` names none"
         problems.add(_place(node), f"tasks.{name}.{field}", f"unknown {what} {written}", hint)
+
+
+def _chains(root: Table, field: str, components: dict[str, Component], problems: Problems) -> None:
+    """Follow each chain of components to its end; one that comes back to its beginning is told once."""
+    known, told = _names(root, "components"), set[str]()
+    for name, component in components.items():
+        node, path = at(root, "components", name, field), f"components.{name}.{field}"
+        wanted = getattr(component, field)
+        if wanted is not None and wanted not in known:
+            written = shown(node) if isinstance(node, Scalar) else repr(wanted)
+            problems.add(_place(node), path, f"unknown component {written}", suggest(wanted, known))
+        seen = [name]
+        while (wanted := getattr(components.get(seen[-1]), field, None)) is not None and wanted not in seen:
+            seen.append(wanted)
+        if wanted == name and told.isdisjoint(seen):
+            told.update(seen)
+            hint = f"leave out `{field}` of one of them"
+            problems.add(_place(node), path, f"goes in a circle: {' → '.join([*seen, name])}", hint)
+
+
+def _escalation(
+    root: Table, name: str, task: Task, components: dict[str, Component], problems: Problems
+) -> None:
+    """Hold the factors of a task against what there is to multiply, and to bound it."""
+    node, path, wanted = at(root, "tasks", name, "escalate"), f"tasks.{name}.escalate", task.escalate
+    if wanted is None or not isinstance(node, Table):
+        return
+    factor = at(node, "memory")
+    if wanted.memory is not None and wanted.up_to is None and at(node, "up_to") is None:
+        hint = "say where it ends, such as `up_to: 16G`"
+        problems.add(_place(factor), f"{path}.memory", "`memory` needs `up_to`", hint)
+    component = components.get(task.component or "")
+    if wanted.memory is not None and (component is None or component.memory is None):
+        hint = "give the task a component that has `memory`"
+        problems.add(_place(factor), f"{path}.memory", "there is no memory limit to multiply", hint)
+    if not node.entries:
+        problems.add(node.place, path, "says nothing", "write `memory: 2x, up_to: 16G` or `timeout: 2x`")
 
 
 def _names(root: Table, section: str) -> set[str]:

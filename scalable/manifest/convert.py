@@ -139,7 +139,7 @@ class Converter:
         return tuple(value for value in values if value is not _BAD)
 
     def _target(self, node: Node, path: str) -> Any:
-        """Read a target as its provider says; without one, only its keys can be checked."""
+        """Read a target as its provider says; without one, what all providers would say of its entries."""
         table = self._table(node, path)
         provider = self._provider(node, table, path)
         if provider is not None and table is not None:
@@ -148,6 +148,8 @@ class Converter:
         for entry in table.entries if table else ():
             if entry.key not in _ANY_TARGET:
                 self._unknown(entry, path, _ANY_TARGET)
+            elif entry.key in _ALIKE and not _is_null(entry.node):
+                self._value(entry.node, _ALIKE[entry.key], join(path, entry.key))
         return _BAD
 
     def _provider(self, node: Node, table: Table | None, path: str) -> str | None:
@@ -188,3 +190,15 @@ def _struct(cls: type[Struct]) -> inspect.StructType:
 
 _PROVIDER = Shape(inspect.LiteralType(tuple(sorted(PROVIDERS))))
 _ANY_TARGET = {_TAG}.union(*(_fields(cls) for cls in PROVIDERS.values()))
+
+
+def _alike() -> dict[str, Shape]:
+    """The fields that are read alike wherever there is one of that name."""
+    found: dict[str, list[Shape]] = {}
+    for cls in PROVIDERS.values():
+        for name, wanted in _fields(cls).items():
+            found.setdefault(name, []).append(wanted._replace(optional=True))
+    return {name: each[0] for name, each in found.items() if all(other == each[0] for other in each)}
+
+
+_ALIKE = _alike()

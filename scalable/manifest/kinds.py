@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, inspect
 
-from scalable.manifest.units import MAX_SECONDS, MAX_SIZE, MIN_SIZE
+from scalable.manifest.units import MAX_FACTOR, MAX_SECONDS, MAX_SIZE, MIN_SIZE
 
 __all__ = [
     "Count",
@@ -16,6 +16,7 @@ __all__ = [
     "Duration",
     "Env",
     "ExceptionName",
+    "Factor",
     "Function",
     "Mounts",
     "Name",
@@ -36,6 +37,7 @@ Duration = Annotated[float, Meta(ge=0, le=MAX_SECONDS, extra={"unit": "duration"
 Timeout = Annotated[float, Meta(gt=0, le=MAX_SECONDS, extra={"unit": "duration"})]
 Walltime = Annotated[float, Meta(gt=0, le=MAX_SECONDS, extra={"unit": "walltime"})]
 Size = Annotated[int, Meta(ge=MIN_SIZE, le=MAX_SIZE, extra={"unit": "size"})]
+Factor = Annotated[float, Meta(gt=1, le=MAX_FACTOR, extra={"unit": "factor"})]
 Name = Annotated[str, Meta(extra={"unit": "name"})]
 ExceptionName = Annotated[str, Meta(extra={"unit": "exception"})]
 Function = Annotated[str, Meta(extra={"unit": "function"})]

@@ -12,14 +12,25 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from scalable.core.policy import Retry
+from scalable.core.variables import expand
 from scalable.errors import ManifestError
-from scalable.manifest.kinds import Count, Cpus, Env, Mounts, Name, Retries, Size, Timeout, Walltime
+from scalable.manifest.kinds import Count, Cpus, Env, Factor, Mounts, Name, Retries, Size, Timeout, Walltime
 from scalable.manifest.policies import RetryModel
 from scalable.manifest.problems import suggest
 from scalable.manifest.targets import Containers, Target
-from scalable.manifest.variables import expand
+from scalable.places import CACHE_DIR, RUNS_DIR
 
-__all__ = ["DEFAULT", "Cache", "Component", "Document", "Manifest", "Project", "Task", "Telemetry"]
+__all__ = [
+    "DEFAULT",
+    "Cache",
+    "Component",
+    "Document",
+    "Escalate",
+    "Manifest",
+    "Project",
+    "Task",
+    "Telemetry",
+]
 
 DEFAULT = "default"
 """The name of the retry policy that applies where none is named."""
@@ -54,6 +65,22 @@ class Component(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mounts: Annotated[
         Mounts, Meta(description="What its containers mount: a list of `source:path`, or a mapping.")
     ] = ()
+    escalate: Annotated[
+        Name | None,
+        Meta(description="The component of the next attempt, after one ran out of memory or of time."),
+    ] = None
+    fallback: Annotated[
+        Name | None,
+        Meta(description="The component whose workers run its tasks where it does not fit this machine."),
+    ] = None
+
+
+class Escalate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By how much the limits grow for the next attempt, after one ran out of memory or of time."""
+
+    memory: Annotated[Factor | None, Meta(description="Times so much memory, such as 2x.")] = None
+    up_to: Annotated[Size | None, Meta(description="The most memory, such as 16G; `memory` needs it.")] = None
+    timeout: Annotated[Factor | None, Meta(description="Times so much time, such as 2x.")] = None
 
 
 class Task(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,12 +104,16 @@ class Task(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idempotent: Annotated[
         bool | None, Meta(description="Whether running it twice does no harm; default: not known.")
     ] = None
+    escalate: Annotated[
+        Escalate | None,
+        Meta(description="Larger limits after running out of memory or time, instead of the component's."),
+    ] = None
 
 
 class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the results of cacheable functions are kept."""
 
-    dir: Annotated[str, Meta(description="The directory of the cache.")] = ".scalable/cache"
+    dir: Annotated[str, Meta(description="The directory of the cache.")] = CACHE_DIR
     size_limit: Annotated[
         Size | None,
         Meta(description="How large it may grow, such as 50G; default: nothing is ever evicted."),
@@ -92,7 +123,7 @@ class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Telemetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written down of a run."""
 
-    runs_dir: Annotated[str, Meta(description="The directory of runs.")] = ".scalable/runs"
+    runs_dir: Annotated[str, Meta(description="The directory of runs.")] = RUNS_DIR
     redact: Annotated[
         tuple[Name, ...], Meta(description="Names of arguments whose values are shown as `***`.")
     ] = ()
@@ -120,6 +151,10 @@ class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tasks: Annotated[
         dict[str, Task], Meta(description="Settings of tasks, each by the name it is submitted under.")
     ] = {}
+    max_failures: Annotated[
+        Retries | None,
+        Meta(description="The run stops when more tasks than this failed for good; default: never."),
+    ] = None
     cache: Annotated[Cache, Meta(description="Where results are kept.")] = Cache()
     telemetry: Annotated[Telemetry, Meta(description="What is written down of a run.")] = Telemetry()
     redact: Annotated[

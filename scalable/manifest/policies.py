@@ -46,6 +46,14 @@ class RetryModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Retries,
         Meta(description="How often a worker may be lost under a task; uses up none of the retries."),
     ] = 3
+    breaker: Annotated[
+        bool,
+        Meta(description="Park tasks while many of them fail alike, until a probe succeeds."),
+    ] = True
+    patience: Annotated[
+        Duration,
+        Meta(description="How long tasks may be parked, such as 10m; then they go on by themselves."),
+    ] = 300.0
 
     def build(self) -> Retry:
         """Build the policy itself; imports ``classify``, so it is for the start of a session."""

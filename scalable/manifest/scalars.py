@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import inspect
 
 from scalable.core.policy import Retry
+from scalable.core.variables import expand
 from scalable.manifest.problems import nearest
-from scalable.manifest.units import seconds, size, walltime
-from scalable.manifest.variables import expand
+from scalable.manifest.units import factor, seconds, size, walltime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +35,7 @@ _WORDS = {
     "duration": "a duration such as 300s, 2m or 1.5h",
     "walltime": 'a walltime such as "04:00:00" or 4h',
     "size": "a size such as 500MB or 2GiB",
+    "factor": "a factor such as 2x or 1.5",
     "name": "a name",
     "exception": "the dotted name of an exception, such as requests.Timeout",
     "function": "a function as package.module:name",
@@ -45,6 +46,7 @@ QUANTITIES: dict[str, Callable[[str | float], float]] = {
     "duration": seconds,
     "walltime": walltime,
     "size": size,
+    "factor": factor,
 }
 
 

@@ -22,6 +22,7 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     model.Document,
     model.Project,
     model.Component,
+    model.Escalate,
     model.Task,
     model.Cache,
     model.Telemetry,

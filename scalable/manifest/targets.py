@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from scalable.manifest.kinds import Mounts, Size, Walltime, Workers
+from scalable.manifest.kinds import Mounts, Size, Timeout, Walltime, Workers
 
 __all__ = ["PROVIDERS", "Containers", "Dask", "Kubernetes", "Local", "Slurm", "Target"]
 
@@ -36,6 +36,13 @@ class Local(_Target, frozen=True, kw_only=True, tag="local"):
     memory: Annotated[
         Size | None,
         Meta(description="What all workers together may use, such as 16G; default: the machine's memory."),
+    ] = None
+    worker_ttl: Annotated[
+        Timeout | None,
+        Meta(
+            description="How long a worker may say nothing before it is taken for lost, such as 60s; "
+            "default: Dask's 5 min, because code that lets no other thread run is silent too."
+        ),
     ] = None
     containers: Annotated[
         Containers | None,

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "MAX_FACTOR",
     "MAX_SECONDS",
     "MAX_SIZE",
     "MIN_SIZE",
+    "factor",
     "format_seconds",
     "format_size",
     "seconds",
@@ -22,9 +24,11 @@ __all__ = [
 MAX_SECONDS = 366 * 86400.0
 MIN_SIZE = 2**20
 MAX_SIZE = 2**60
+MAX_FACTOR = 1000
 
 # Dask reads "s" as one second and "GB" as one gigabyte; in a manifest that is a slip.
 _BEGINS_WITH_A_NUMBER = re.compile(r"\s*(\d|\.\d)")
+_FACTOR = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*[xX]", re.ASCII)
 _CLOCK = re.compile(r"(?:(?P<days>\d{1,3})-)?(?P<clock>\d{1,4}(?::[0-5]?\d){1,2})", re.ASCII)
 
 
@@ -47,6 +51,18 @@ def walltime(value: str | float) -> float:
 def size(value: str | float) -> int:
     """Read a size in bytes, from 1 MiB to 1 EiB."""
     return int(_within(_read(value, "parse_bytes"), MIN_SIZE, MAX_SIZE, "1 MiB to 1 EiB"))
+
+
+def factor(value: str | float) -> float:
+    """Read a factor by which something grows, ``2x`` or ``1.5``: above 1, at most 1000."""
+    found = _FACTOR.fullmatch(value.strip()) if isinstance(value, str) else None
+    if isinstance(value, str) and found is None:
+        raise ValueError
+    number = float(found["number"] if found else value)
+    if not 1 < number <= MAX_FACTOR:
+        msg = f"above 1, at most {MAX_FACTOR}"
+        raise ValueError(msg)
+    return number
 
 
 def _read(value: str | float, parser: str) -> float:

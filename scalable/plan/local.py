@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from scalable.manifest.units import format_size
+from scalable.plan.fallbacks import fallback_words, fallbacks, in_place
 from scalable.plan.layout import Layout, component_plan
 from scalable.plan.model import Host, Pool, Worker
 from scalable.plan.pools import Group, deal, group, split, token
@@ -33,22 +34,28 @@ class _Machine(Struct, frozen=True):
     threads: int
     memory: int
 
+    @property
+    def slots(self) -> int:
+        """How many tasks run at once, at most."""
+        return self.workers * self.threads
+
 
 def plan_local(manifest: Manifest, target: Local, environ: Mapping[str, str], host: Host) -> Layout:
     """Lay out the workers of this machine."""
     threads = target.threads_per_worker
     workers = target.max_workers or max(1, host.cpus // threads)
-    if target.processes:
-        groups = group(manifest.components, environ)
-    else:
-        groups = [Group(components=list(manifest.components))]
+    ends = fallbacks(manifest.components, workers * threads, target.memory or host.memory)
+    there = {name: each for name, each in manifest.components.items() if name not in ends}
+    groups = group(there, environ) if target.processes else [Group(components=list(there))]
     sizes = [max(1, size) for size in split(workers, len(groups))]
     machine = _Machine(sum(sizes), threads, target.memory or host.memory)
-    warnings = list(_warnings(manifest, target, len(groups), workers))
+    warnings = [*fallback_words(manifest.components, ends, machine.slots, machine.memory)]
+    warnings += _warnings(manifest, target, len(groups), workers)
     pools, components, first = [], {}, 0
     for number, (each, size) in enumerate(zip(groups, sizes, strict=True)):
         members = {name: manifest.components[name] for name in each.components}
         slots = {name: _slots(name, member, machine, size, warnings) for name, member in members.items()}
+        # Where there are several groups a token is also what keeps a task on the workers of its own.
         bound = {name: n for name, n in slots.items() if n < size * threads or len(groups) > 1}
         pool = f"pool-{number}"
         pools.append(_pool(pool, each, members, bound, machine, range(first, first + size)))
@@ -56,6 +63,7 @@ def plan_local(manifest: Manifest, target: Local, environ: Mapping[str, str], ho
             held = token(name) if name in bound else None
             components[name] = component_plan(member, pool=pool, slots=slots[name], token=held)
         first += size
+    components |= in_place(manifest.components, components, ends)
     ordered = {name: components[name] for name in manifest.components}
     return Layout(pools=tuple(pools), components=ordered, warnings=tuple(warnings))
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from scalable.manifest import Cache, RetryModel, Telemetry
+from scalable.manifest import Cache, Escalate, RetryModel, Telemetry
 from scalable.plan import show
 
 __all__ = ["ComponentPlan", "Host", "Plan", "Pool", "TaskPlan", "Worker"]
@@ -49,17 +49,13 @@ class Pool(Struct, frozen=True, kw_only=True):
     workers: tuple[Worker, ...] = ()
     resources: dict[str, int] = {}
 
-    @property
-    def slots(self) -> int:
-        """How many tasks run at once, at most."""
-        return self.maximum * self.threads
-
 
 class ComponentPlan(Struct, frozen=True, kw_only=True):
     """Where tasks of a component run.
 
     ``slots`` says how many of them at once (``None``: the scheduler decides); ``token`` is the Dask resource
-    of which each of them takes one, ``None`` where nothing needs to be bounded.
+    of which each of them takes one, ``None`` where nothing needs to be bounded. ``runs_as`` is the fallback
+    that runs them, where the component does not fit.
     """
 
     pool: str | None = None
@@ -73,6 +69,9 @@ class ComponentPlan(Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     image: str | None = None
     mounts: tuple[str, ...] = ()
+    escalate: str | None = None
+    fallback: str | None = None
+    runs_as: str | None = None
 
 
 class TaskPlan(Struct, frozen=True, kw_only=True):
@@ -84,6 +83,7 @@ class TaskPlan(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     isolate: bool = False
     idempotent: bool | None = None
+    escalate: Escalate | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -98,6 +98,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     tasks: dict[str, TaskPlan] = {}
     policies: dict[str, RetryModel] = {}
     default_policy: RetryModel
+    max_failures: int | None = None
     cache: Cache = Cache()
     telemetry: Telemetry = Telemetry()
     redact: tuple[str, ...] = ()

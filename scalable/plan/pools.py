@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from scalable.core.variables import expand
 from scalable.errors import ManifestError, PlanError
-from scalable.manifest.variables import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

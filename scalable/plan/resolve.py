@@ -41,6 +41,7 @@ def resolve(manifest: Manifest, target: str | None, environ: Mapping[str, str], 
         tasks={task: _task(manifest, written) for task, written in manifest.tasks.items()},
         policies=manifest.retry,
         default_policy=manifest.retry_model(),
+        max_failures=manifest.max_failures,
         cache=manifest.cache,
         telemetry=manifest.telemetry,
         redact=manifest.redacted,
@@ -78,6 +79,7 @@ def _task(manifest: Manifest, task: Task) -> TaskPlan:
         timeout=task.timeout,
         isolate=task.isolate,
         idempotent=task.idempotent,
+        escalate=task.escalate,
     )
 
 

@@ -38,6 +38,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     rows = [_task(name, task) for name, task in plan.tasks.items()]
     yield from _section("Tasks", rows, ("name", "component", "retries", "timeout", "isolated"))
     yield from _section("Default retries", [[_retries(plan.default_policy)]])
+    if plan.max_failures is not None:
+        yield from _section("Failures", [[f"the run stops after more than {plan.max_failures}"]])
     limit = plan.cache.size_limit
     bound = "no size limit" if limit is None else f"at most {format_size(limit)}"
     yield from _section("Cache", [[plan.cache.dir, bound]])
@@ -67,7 +69,9 @@ def _pool(pool: Pool) -> list[str]:
 def _component(name: str, component: ComponentPlan) -> list[str]:
     memory = "-" if component.memory is None else format_size(component.memory)
     slots = "-" if component.slots is None else str(component.slots)
-    return [name, f"{component.cpus:g}", memory, slots, component.pool or "-"]
+    pool = component.pool or "-"
+    where = f"{pool}, as {component.runs_as}" if component.runs_as else pool
+    return [name, f"{component.cpus:g}", memory, slots, where]
 
 
 def _task(name: str, task: TaskPlan) -> list[str]:

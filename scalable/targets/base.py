@@ -23,6 +23,10 @@ class Running(Protocol):
     connection: dict[str, Any]
     owner: bool
 
+    def replace(self, worker: str) -> None:
+        """Begin to replace a worker, by its name; returns at once. Called on the client's event loop."""
+        ...
+
     def close(self) -> None:
         """End everything that was started; return when it is gone."""
         ...

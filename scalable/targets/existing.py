@@ -36,6 +36,9 @@ class _Existing(msgspec.Struct):
     thread: LoopThread
     owner: bool = False
 
+    def replace(self, worker: str) -> None:
+        """Do nothing: the workers are not ours, and the supervisor asks their nannies itself."""
+
     def close(self) -> None:
         """Nothing but our own thread was ours to end."""
         self.thread.stop()

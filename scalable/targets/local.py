@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 import msgspec
-from distributed import Nanny, Scheduler, SpecCluster, Worker
+from distributed import Nanny, Scheduler
 
 from scalable.errors import SessionError
+from scalable.targets.healing import HealingCluster, ThreadWorker
 from scalable.targets.loop import LoopThread
 from scalable.targets.quiet import Quiet
 
@@ -36,6 +37,10 @@ class _Local(msgspec.Struct):
     thread: LoopThread
     quiet: Quiet
     owner: bool = True
+
+    def replace(self, worker: str) -> None:
+        """Begin to replace a worker."""
+        self.thread.loop.add_callback(self.cluster.replace, worker)
 
     def close(self) -> None:
         """End workers and scheduler; returns when their processes are gone."""
@@ -72,23 +77,21 @@ def _started(plan: Plan, workers: dict[str, Any], thread: LoopThread, *, process
         "port": 0,
         "dashboard_address": f"{LOOPBACK}:0",
     }
-    cluster = SpecCluster(
-        scheduler={"cls": Scheduler, "options": options},
-        loop=thread.loop,
-        name=f"scalable-{plan.project}",
-    )
-    cluster.worker_spec = workers  # only now, so that there is somebody to close them, come what may
+    ttl = plan.options.get("worker_ttl")
+    with dask.config.set({"distributed.scheduler.worker-ttl": f"{ttl} s"} if ttl is not None else {}):
+        cluster = HealingCluster(
+            scheduler={"cls": Scheduler, "options": options},
+            loop=thread.loop,
+            name=f"scalable-{plan.project}",
+        )
+    cluster.populate(workers)  # only now, so that there is somebody to close them, come what may
     try:
         # An interrupt ends this wait, not what it waits for: workers that are half up could not be closed.
-        asyncio.run_coroutine_threadsafe(_all_up(cluster), thread.loop.asyncio_loop).result()
+        asyncio.run_coroutine_threadsafe(cluster.all_up(), thread.loop.asyncio_loop).result()
     except BaseException:
         cluster.close()
         raise
     return cluster
-
-
-async def _all_up(cluster: Any) -> None:
-    await cluster._correct_state()  # noqa: SLF001 - Dask's documented way to bring a changed spec about
 
 
 def _workers(
@@ -106,7 +109,7 @@ def _workers(
                 "dashboard": False,
                 "silence_logs": logging.ERROR,
             }
-            found[worker.name] = {"cls": Nanny if processes else Worker, "options": options | own}
+            found[worker.name] = {"cls": Nanny if processes else ThreadWorker, "options": options | own}
     return found
 
 

@@ -6,6 +6,9 @@ import logging
 
 __all__ = ["Quiet"]
 
+HARMLESS = ("Couldn't gather keys",)
+"""Dask says so of results that went with their worker, then computes them again and gathers them."""
+
 
 class Quiet:
     """Lets only errors through, until ``end``; of several at once each ends for itself.
@@ -19,11 +22,19 @@ class Quiet:
         self._handlers = [each for each in handlers if isinstance(each, logging.StreamHandler)]
         for handler in self._handlers:
             handler.addFilter(self._is_serious)
+        self._callbacks = logging.getLogger("tornado.application")
+        self._callbacks.addFilter(self._is_news)
 
     def end(self) -> None:
         """Let everything through again."""
         for handler in self._handlers:
             handler.removeFilter(self._is_serious)
+        self._callbacks.removeFilter(self._is_news)
+
+    def _is_news(self, record: logging.LogRecord) -> bool:
+        """Leave out that Dask, where Ctrl-C comes very soon, looks for a future that it has not made yet."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not (isinstance(error, NameError) and "'future'" in str(error))
 
     def _is_serious(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.ERROR
+        return record.levelno >= logging.ERROR and not record.msg.startswith(HARMLESS)

@@ -56,12 +56,13 @@ def test_every_key_is_shown() -> None:
         model.Telemetry: set(written["telemetry"]),
         model.Component: {key for each in written["components"].values() for key in each},
         model.Task: {key for each in written["tasks"].values() for key in each},
+        model.Escalate: set(written["tasks"]["run_analysis"]["escalate"]),
         policies.RetryModel: {key for each in written["retry"].values() for key in each},
     }
     shown |= {PROVIDERS[each.pop("provider")]: set(each) for each in written["targets"].values()}
 
     assert shown == {cls: set(cls.__struct_fields__) for cls in shown}
-    assert len(shown) == 11
+    assert len(shown) == 12
 
 
 def test_every_line_of_the_example_is_commented_or_plain() -> None:

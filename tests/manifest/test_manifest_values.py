@@ -151,6 +151,16 @@ def test_a_misspelt_provider_is_told_with_the_nearest() -> None:
     assert "unknown key `quue`; did you mean `queue`?" in said
 
 
+@pytest.mark.parametrize("target", ["provider: slrum, ", "", "providr: slurm, "])
+def test_a_target_without_a_provider_hides_no_problem_of_its_values(target: str) -> None:
+    said = refusal(f"targets: {{t: {{{target}max_workers: 0, walltime: soon, mounts: [7], queue: main}}}}")
+
+    assert "targets.t.max_workers: " in said
+    assert "targets.t.walltime: " in said
+    assert "targets.t.queue" not in said
+    assert said.startswith("f.yaml has ")
+
+
 @pytest.mark.parametrize("provider", ["[local]", "{a: b}"])
 def test_a_provider_is_a_single_value(provider: str) -> None:
     assert "targets.t.provider: expected a single value, got a " in refusal(
@@ -575,3 +585,60 @@ def test_a_broken_node_is_not_looked_at_again() -> None:
 
     assert Converter(problems, {}).fields(Broken(Place()), model.Project) == {}
     assert not problems
+
+
+# --- what happens when limits or the machine are too small --------------------------------------------------
+
+
+@pytest.mark.parametrize(("written", "expected"), [("2x", 2.0), ("2", 2.0), ("1.5", 1.5), ('"3 X"', 3.0)])
+def test_a_factor_is_a_number_or_times_so_much(written: str, expected: float) -> None:
+    assert task(f"escalate: {{timeout: {written}}}").timeout == expected
+
+
+@pytest.mark.parametrize("written", ["150%", "x2", "1x", "0.5", "-2", "true", "1001", ".nan", "'2'"])
+def test_what_is_no_factor_is_refused_with_its_place(written: str) -> None:
+    message = refusal(f"tasks:\n  t:\n    escalate: {{timeout: {written}}}")
+    assert message.startswith("f.yaml:4:25: tasks.t.escalate.timeout: expected a factor such as 2x or 1.5")
+
+
+def test_more_memory_needs_an_end_and_something_to_multiply() -> None:
+    message = refusal("tasks:\n  t:\n    escalate: {memory: 2x}")
+    assert "f.yaml:4:24: tasks.t.escalate.memory: `memory` needs `up_to`" in message
+    assert "there is no memory limit to multiply; give the task a component that has `memory`" in message
+    good = "components: {c: {memory: 1G}}\ntasks: {t: {component: c, escalate: {memory: 2, up_to: 4G}}}"
+    assert read(good).tasks["t"].escalate == model.Escalate(memory=2.0, up_to=4 * 10**9)
+
+
+def test_an_escalation_says_something() -> None:
+    assert "f.yaml:4:15: tasks.t.escalate: says nothing" in refusal("tasks:\n  t:\n    escalate: {}")
+
+
+@pytest.mark.parametrize("field", ["escalate", "fallback"])
+def test_chains_of_components_end(field: str) -> None:
+    chain = f"components:\n  a: {{{field}: b}}\n  b: {{{field}: c}}\n  c: {{{field}: %s}}"
+    assert refusal(chain % "b") == (
+        f"f.yaml:4:{9 + len(field)}: components.b.{field}: goes in a circle: b → c → b; "
+        f"leave out `{field}` of one of them"
+    )
+    assert read(chain % "d" + "\n  d: {}").components["c"] is not None
+
+
+@pytest.mark.parametrize("field", ["escalate", "fallback"])
+def test_a_component_may_not_lead_to_itself_or_nowhere(field: str) -> None:
+    assert "goes in a circle: a → a" in refusal(f"components: {{a: {{{field}: a}}}}")
+    message = refusal(f"components: {{small: {{}}, big: {{{field}: smal}}}}")
+    assert "unknown component 'smal'; did you mean `small`?" in message
+
+
+def test_the_breaker_is_on_and_patient_where_nothing_is_said() -> None:
+    policy = read("retry: {default: {}}").policy()
+    assert (policy.breaker, policy.patience) == (True, 300.0)
+    policy = read("retry: {default: {breaker: false, patience: 10m}}").policy()
+    assert (policy.breaker, policy.patience) == (False, 600.0)
+    assert "expected true or false" in refusal("retry: {default: {breaker: maybe}}")
+
+
+def test_failures_are_limited_by_a_whole_number() -> None:
+    assert read("").max_failures is None
+    assert read("max_failures: 0").max_failures == 0
+    assert "max_failures: expected a whole number" in refusal("max_failures: many")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scalable.core.variables import escape
 from scalable.errors import ManifestError
 from scalable.manifest import expand, from_mapping, loads
-from scalable.manifest.variables import escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -38,7 +38,7 @@ def test_a_machine_gets_as_many_workers_as_its_cpus_have_room_for_threads() -> N
 def test_one_pool_without_components_still_has_workers() -> None:
     (pool,) = plan({}, max_workers=3).pools
 
-    assert (pool.name, pool.minimum, pool.maximum, pool.slots) == ("pool-0", 3, 3, 3)
+    assert (pool.name, pool.minimum, pool.maximum, pool.threads) == ("pool-0", 3, 3, 1)
     assert [worker.name for worker in pool.workers] == ["worker-0", "worker-1", "worker-2"]
     assert pool.memory == HOST.memory // 3
     assert not any(worker.resources for worker in pool.workers)
@@ -182,7 +182,7 @@ def test_slots_and_tokens_keep_within_the_workers(
             each = made.components[name]
             assert each.pool == pool.name
             assert each.slots is not None
-            assert 1 <= each.slots <= pool.slots
+            assert 1 <= each.slots <= pool.maximum * pool.threads
             held = [worker.resources.get(token(name), 0) for worker in pool.workers]
             assert sum(held) == (each.slots if each.token else 0)
             assert max(held) <= threads
@@ -211,7 +211,7 @@ def test_a_cluster_without_components_has_one_pool() -> None:
     made = plan({}, provider="slurm", max_workers=10, min_workers=2)
 
     (pool,) = made.pools
-    assert (pool.name, pool.minimum, pool.maximum, pool.slots) == ("pool-0", 2, 10, 10)
+    assert (pool.name, pool.minimum, pool.maximum, pool.threads) == ("pool-0", 2, 10, 1)
     assert (pool.components, pool.resources, pool.workers, pool.memory) == ((), {}, (), None)
     assert made.components == {}
 

@@ -56,6 +56,13 @@ def wait_for(gate: Path) -> int:
     return os.getpid()
 
 
+def wait_and_fail(gate: Path, runs: Path) -> None:
+    with runs.open("a") as file:
+        file.write("run\n")
+    wait_for(gate)
+    raise ConnectionError
+
+
 def tracked(dask_scheduler: Any) -> dict[str, int]:
     """What a supervisor keeps, on the scheduler."""
     plugin = dask_scheduler.plugins["scalable"]
@@ -177,6 +184,33 @@ def test_closing_does_not_wait_for_tasks_on_workers_that_are_not_ours(
     assert running.status == "cancelled"
     gate.touch()
     assert plain.submit(inc, 1).result() == 2
+
+
+def test_a_task_that_outlives_its_session_leaves_its_wait(start: Start, plain: Client) -> None:
+    live = start()
+    waiting = live.client.submit(flaky, 1, retry=LATE)
+    live.told("failures", waiting)
+    live.client.publish_dataset(waiting, name="waiting")
+    kept = plain.get_dataset("waiting")
+    live.session.close()
+
+    assert isinstance(kept.exception(timeout=30), AssertionError)  # it ran without any attempt around it
+    plain.unpublish_dataset("waiting")
+
+
+def test_a_task_that_outlives_its_session_fails_once(start: Start, plain: Client, tmp_path: Path) -> None:
+    live = start()
+    gate, runs = tmp_path / "gate", tmp_path / "runs.txt"
+    running = live.client.submit(wait_and_fail, gate, runs, retries=3)
+    live.client.publish_dataset(running, name="running")
+    kept = plain.get_dataset("running")
+    until(runs.exists)
+    live.session.close()
+    gate.touch()
+
+    assert isinstance(kept.exception(timeout=30), ConnectionError)
+    assert runs.read_text() == "run\n"
+    plain.unpublish_dataset("running")
 
 
 def test_two_sessions_on_one_scheduler_do_not_disturb_each_other(start: Start, plain: Client) -> None:

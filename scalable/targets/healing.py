@@ -1,0 +1,146 @@
+"""A cluster on this machine that heals: workers that are gone for good are started again.
+
+Dask starts a dead worker again as long as its nanny lives, gives the worker up after a while, and may so end
+with none at all. Here every worker of the specification comes back, sooner or later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from distributed import Nanny, SpecCluster, Worker
+from distributed.core import Status
+from distributed.deploy.cluster import Cluster
+
+from scalable.engine.repairs import retire_within
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["HealingCluster", "ThreadWorker"]
+
+logger = logging.getLogger("scalable")
+
+LOOK_EVERY_S = 1.0
+GONE_AFTER_S = 15.0
+"""How long a nanny may be without its process before it is replaced; it starts one itself in seconds."""
+CLOSE_TIMEOUT_S = 5
+ENDED = (Status.closed, Status.failed)
+
+
+class ThreadWorker(Worker):
+    """A worker among the threads of this process; it does not wait long for a thread that is stuck."""
+
+    async def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Close; a thread that still runs then ends with its task."""
+        return await super().close(*args, **{"timeout": CLOSE_TIMEOUT_S, **kwargs})
+
+
+class HealingCluster(SpecCluster):
+    """Dask's cluster of workers by name, with the will to keep them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._absent: dict[Any, float] = {}  # since when a nanny has been seen without its process
+        self._works: set[asyncio.Task[None]] = set()  # the watch, and replacements under way
+        self._end = asyncio.Event()
+        self._last = -1  # number of the last worker that was named
+        super().__init__(**kwargs)
+
+    def populate(self, workers: dict[str, Any]) -> None:
+        """Say which workers there should be; ``all_up`` brings them about."""
+        self.worker_spec = workers
+        self._last = max(int(name.rpartition("-")[2]) for name in workers)
+
+    async def all_up(self) -> None:
+        """Start all workers; from here on they are watched."""
+        await self._correct_state()
+        self._begin(self._watch())
+
+    def replace(self, name: str) -> None:
+        """Begin to start another worker in the place of one, to move its data there, and to end it."""
+        if not self._end.is_set():
+            self._begin(self._replace(name))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+
+    async def _replace(self, name: str) -> None:
+        old = self.workers.pop(name, None)
+        if old is None:
+            return
+        fresh = self._next_name()
+        self.worker_spec[fresh] = self.worker_spec.pop(name)
+        try:
+            await self._correct_state()
+        finally:
+            await self._part_with(old)
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        """Keep count of the workers; Dask's own cluster would drop lost ones from its specification here."""
+        Cluster._update_worker_status(self, op, msg)  # noqa: SLF001 - the base of the base
+
+    async def _close(self) -> None:
+        # None of these is cancelled: a worker that is half up, or half gone, could not be closed by anybody.
+        self._end.set()
+        await asyncio.gather(*self._works)
+        await super()._close()
+
+    def _next_name(self) -> str:
+        self._last += 1
+        return f"worker-{self._last}"
+
+    async def _part_with(self, old: Any) -> None:
+        address = getattr(old, "worker_address", None) or old.address
+        scheduler: Any = self.scheduler
+        stimulus = f"scalable-replace-{time.time()}"
+        with suppress(TimeoutError, OSError):  # it may not answer: that is why it is replaced
+            async with asyncio.timeout(0 if self._end.is_set() else retire_within(scheduler, address)):
+                await scheduler.retire_workers([address], remove=False, stimulus_id=stimulus)
+        await scheduler.remove_worker(address, expected=True, close=False, stimulus_id=stimulus)
+        if isinstance(old, Nanny):
+            await old.close(timeout=CLOSE_TIMEOUT_S)
+        else:
+            await old.close(timeout=CLOSE_TIMEOUT_S, executor_wait=False)
+
+    # --- healing -----------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        pause = LOOK_EVERY_S
+        while not await self._ends_within(pause):
+            gone = [name for name, worker in self.workers.items() if self._is_gone(worker)]
+            if not gone:
+                pause = LOOK_EVERY_S
+                continue
+            for name in gone:
+                await self._bury(self.workers.pop(name))
+            try:
+                await self._correct_state()
+                pause = LOOK_EVERY_S
+            except Exception as error:  # noqa: BLE001 - a worker that can't start may say so in any way; try again
+                pause = min(30.0, 2 * pause)
+                logger.warning("%s could not be started again (%s)", ", ".join(gone), error)
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._end.wait(), seconds)
+        return self._end.is_set()
+
+    def _is_gone(self, worker: Any) -> bool:
+        if worker.status in ENDED:
+            return True
+        if not isinstance(worker, Nanny) or worker.is_alive():
+            self._absent.pop(worker, None)
+            return False
+        return time.monotonic() - self._absent.setdefault(worker, time.monotonic()) > GONE_AFTER_S
+
+    async def _bury(self, worker: Any) -> None:
+        self._absent.pop(worker, None)
+        if worker.status not in ENDED:
+            with suppress(TimeoutError, OSError):
+                await worker.close(timeout=CLOSE_TIMEOUT_S)
