@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from live import until
+from live import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +30,16 @@ class Cluster:
     """
 
     def __init__(
-        self, directory: Path, *options: str, workers: int = 0, env: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        *options: str,
+        workers: int = 0,
+        nanny: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self._directory = directory
         self._options = options
+        self._nanny = ("--nanny", "--memory-limit", "900MB") if nanny else ("--no-nanny",)
         self._started: list[subprocess.Popen[bytes]] = []
         self._file = directory / "scheduler.json"
         self._workers = 0
@@ -45,7 +52,7 @@ class Cluster:
         name = f"theirs-{self._workers}"
         self._workers += 1
         return self._dask(
-            "worker", "--name", name, "--nthreads", "1", "--no-dashboard", "--no-nanny", env=env
+            "worker", "--name", name, "--nthreads", "1", "--no-dashboard", *self._nanny, env=env
         )
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
@@ -80,6 +87,11 @@ class Cluster:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         for process in reversed(self._started):
+            if self._nanny[0] == "--nanny":
+                process.terminate()  # a nanny that is killed leaves its worker to find out
+        for process in reversed(self._started):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE_S if self._nanny[0] == "--nanny" else 0)
             self.end(process)
 
 

@@ -20,8 +20,9 @@ settings.load_profile("scalable")
 
 
 @pytest.fixture(autouse=True)
-def no_session_around() -> Iterator[None]:
+def no_session_around(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Sessions that are shared by tests stay open; none of them is the one that other tests run under."""
+    monkeypatch.setattr(context, "process", context.Process())
     token = context.current.set(context.Context(context.Settings()))
     yield
     context.current.reset(token)

@@ -63,6 +63,16 @@ class Live:
         """The plugin on the scheduler, which runs in this process: to be looked at, not touched."""
         return self.client.cluster.scheduler.plugins["scalable"]
 
+    def let_go(self, future: Future, gate: Path, attempt: int = 1) -> None:
+        """Open the gate of an attempt (see :func:`wait_at`), once the scheduler knows that it runs."""
+
+        def runs() -> bool:
+            tracked = self.supervisor.tracked.get(future.key)
+            return tracked is not None and tracked.running_on is not None and tracked.task.attempt == attempt
+
+        until(runs)
+        Path(f"{gate}.{attempt}").touch()
+
     def settle(self) -> None:
         """Wait until the supervisor follows no task and holds none, as it must when nobody wants anything."""
         for state in list(self.client.futures.values()):
@@ -80,7 +90,7 @@ def manifest(directory: Path, **target: Any) -> dict[str, Any]:
         "version": 1,
         "project": {"name": "tests"},
         "targets": {"local": {"provider": "local", "max_workers": 2, **target}},
-        "components": {"analysis": {"cpus": 1}, "single": {"cpus": 2}},
+        "components": {"analysis": {"cpus": 1}, "single": {"cpus": 2}, "small": {"memory": "400M"}},
         "retry": {
             "default": {"retries": 0, "base": 0.02},
             "flaky": {"retries": 3, "base": 0.02, "jitter": "none"},
@@ -118,6 +128,13 @@ def flaky(failures: int, error: BaseException | None = None) -> int:
     if attempt.number <= failures:
         raise error or ConnectionError("not yet")
     return attempt.number
+
+
+def wait_at(gate: Path) -> int:
+    """Wait until the gate of this attempt is open; return the number of the attempt."""
+    number = current_attempt().number
+    until(Path(f"{gate}.{number}").exists)
+    return number
 
 
 def touch_and_wait(mark: Path, gate: Path) -> int:

@@ -140,10 +140,19 @@ class Arguments:
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            message = f"{self._function}() {error}"
+            message = f"{self._function}() {error}{self._hint()}"
             raise TypeError(message) from None
         bound.apply_defaults()
         return list(bound.arguments.values())
+
+    def _hint(self) -> str:
+        """A function cannot know that ``cache_key`` was asked of it as a method of an object."""
+        if next(iter(self._signature.parameters), None) != "self":
+            return ""
+        name = self._function.rpartition(".")[2]
+        return (
+            f"; of a method, pass the object too: type(obj).{name}.cache_key(obj, ...), and so for explain()"
+        )
 
     def _explained(self, error: Exception, position: int) -> Exception:
         name = list(self._signature.parameters)[position]

@@ -17,6 +17,8 @@ from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from scalable.context import MAIN, main_module
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -80,8 +82,8 @@ def class_name(cls: Any) -> bytes:
 
 
 def qualified(module: str | None, name: str) -> str:
-    """Join a module and a qualified name; the main module has another name in spawned processes."""
-    return f"{'__main__' if module == '__mp_main__' else module}.{name}"
+    """Join a module and a qualified name; the main module is called as others would import it."""
+    return f"{main_module(module) if module in MAIN else module}.{name}"
 
 
 def _real(value: float) -> bytes:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from scalable import places
 from scalable.context import settings
 from scalable.errors import ScalableError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DEFAULT", "VARIABLE", "UnsafeDirectory", "configured", "prepare"]
+__all__ = ["UnsafeDirectory", "configured", "prepare"]
 
-DEFAULT = ".scalable/cache"
-VARIABLE = "SCALABLE_CACHE_DIR"
 _OTHERS_WRITE = 0o022
 
 
@@ -25,7 +24,10 @@ class UnsafeDirectory(ScalableError, PermissionError):  # noqa: N818 - it says w
 def configured() -> tuple[str, int | None]:
     """Name the directory and size limit that apply here: the session's, else the environment's, else ours."""
     known = settings()
-    return known.cache_dir or os.environ.get(VARIABLE) or DEFAULT, known.cache_size_limit
+    name = known.cache_dir or os.environ.get(places.CACHE_VARIABLE) or places.CACHE_DIR
+    if known.cache_dir is None and ("$" in name or name.startswith("~")):  # to look costs less, at each hit
+        name = str(places.cache_dir(None, os.environ))
+    return name, known.cache_size_limit
 
 
 def prepare(directory: Path) -> None:
@@ -41,7 +43,7 @@ def prepare(directory: Path) -> None:
         message = (
             f"the cache directory {directory} belongs to user {status.st_uid}, who could run code in this "
             "process; choose one of your own, by `cache: {dir: …}` or $"
-            f"{VARIABLE}"
+            f"{places.CACHE_VARIABLE}"
         )
         raise UnsafeDirectory(message)
     if status.st_mode & _OTHERS_WRITE:

@@ -7,12 +7,20 @@ the process that reads it, which is why :mod:`~scalable.cache.directory` lets no
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
+import sys
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-__all__ = ["HEADER_SIZE", "Damaged", "decode", "encode"]
+from scalable.context import MAIN, main_module
+from scalable.core.text import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["HEADER_SIZE", "Damaged", "decode", "encode", "from_file", "loaded"]
 
 _MARK = b"scl1"
 _HEADER = struct.Struct("<4sIQ")
@@ -34,11 +42,43 @@ def decode(blob: bytes) -> Any:
     payload = memoryview(blob)[HEADER_SIZE:]
     if blob[:HEADER_SIZE] != _HEADER.pack(_MARK, zlib.crc32(payload), len(payload)):
         raise Damaged(_damage(blob))
-    try:
+    return loaded(_load, payload)
+
+
+def _load(payload: memoryview) -> Any:
+    main, blob = main_module(), payload.obj
+    if main in MAIN or (isinstance(blob, bytes) and main.encode() not in blob):
         return pickle.loads(payload)  # noqa: S301 - the directory is ours alone
+    return _Unpickler(io.BytesIO(payload), main).load()
+
+
+def from_file(file: BinaryIO) -> Any:
+    """Unpickle a result that has a file of its own."""
+    main = main_module()
+    return pickle.load(file) if main in MAIN else _Unpickler(file, main).load()  # noqa: S301 - as above
+
+
+def loaded(load: Callable[[Any], Any], payload: Any) -> Any:
+    """Unpickle what was verified by ``load``; raises :class:`Damaged` whatever that raises."""
+    # The directory is ours alone. Loading runs code of the result's classes, which may have changed since.
+    try:
+        return load(payload)
     except Exception as error:
-        message = f"it cannot be unpickled: {type(error).__name__}: {error}"
+        message = f"it cannot be unpickled: {type(error).__name__}: {text_of(error)}"
         raise Damaged(message) from error
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds classes of the main module in it, also where they were stored when others imported it."""
+
+    def __init__(self, file: BinaryIO, main: str) -> None:
+        super().__init__(file)
+        self._main = main
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == self._main and hasattr(sys.modules[MAIN[0]], name.partition(".")[0]):
+            module = MAIN[0]
+        return super().find_class(module, name)
 
 
 def _damage(blob: bytes) -> str:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scalable.cache.atoms import NONE, Unkeyable, class_name, framed, sequence, text
+from scalable.cache.atoms import NONE, Unkeyable, class_name, framed, qualified, sequence, text
+from scalable.core.text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,11 +117,11 @@ def encode_reduced(value: Any, walk: Walk) -> bytes:
 
 def _reduce(value: Any) -> Any:
     reducer = copyreg.dispatch_table.get(type(value))
-    try:
+    try:  # the class's own code, or what a library registered for it: it may raise anything
         return reducer(value) if reducer else value.__reduce_ex__(4)
     except Exception as error:
         kind = type(value)
-        message = f"a {kind.__module__}.{kind.__qualname__}, whose state cannot be taken ({error})"
+        message = f"a {kind.__module__}.{kind.__qualname__}, whose state cannot be taken ({text_of(error)})"
         raise Unkeyable(message) from error
 
 
@@ -133,7 +134,7 @@ def _global(value: Any, name: str) -> bytes:
     if found is not value:
         message = f"a {type(value).__qualname__} that is called {module}.{name} but is not found there"
         raise Unkeyable(message)
-    return framed(b"global", text(module), text(name))
+    return framed(b"global", text(qualified(module, name)))
 
 
 def _rebuilt(value: Any, reduced: tuple[Any, ...], walk: Walk) -> bytes:

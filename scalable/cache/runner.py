@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,7 @@ from scalable.cache.explain import Explanation, explain_damaged, explain_hit, ex
 from scalable.cache.kinds import describe, matches
 from scalable.cache.lock import flight, flight_async, in_flight
 from scalable.context import note
+from scalable.core.text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +53,8 @@ class Runner:
         store, key, parts, found = self._begin(args, kwargs)
         if found is not None:
             return found[0]
-        if store is None or in_flight(store.lock_path(key)):
-            with _Miss(self.identity, None, key, parts) as miss:
-                return miss.keep(self.identity.function(*args, **kwargs))
-        with flight(store.lock_path(key)):
-            found = self._look(store, key)
+        with nullcontext() if store is None else flight(store.lock_path(key)):
+            found = self._meanwhile(store, key)
             if found is not None:
                 return found[0]
             with _Miss(self.identity, store, key, parts) as miss:
@@ -66,11 +65,8 @@ class Runner:
         store, key, parts, found = self._begin(args, kwargs)
         if found is not None:
             return found[0]
-        if store is None or in_flight(store.lock_path(key)):
-            with _Miss(self.identity, None, key, parts) as miss:
-                return miss.keep(await self.identity.function(*args, **kwargs))
-        async with flight_async(store.lock_path(key)):
-            found = self._look(store, key)
+        async with nullcontext() if store is None else flight_async(store.lock_path(key)):
+            found = self._meanwhile(store, key)
             if found is not None:
                 return found[0]
             with _Miss(self.identity, store, key, parts) as miss:
@@ -111,14 +107,25 @@ class Runner:
     def _begin(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Store | None, str, list[bytes], Any]:
-        """Key a call and look for its result; the store is ``None`` where it cannot be opened."""
+        """Key a call and look for its result.
+
+        The store is ``None`` where a result cannot be stored, or is being computed by this very call.
+        """
         began = perf_counter()
         key, parts = self.identity.key(args, kwargs)
         store = self._store()
-        if store is None:
-            return None, key, parts, None
-        found = self._look(store, key, began)
-        return store if found is not None else self._store(check=True), key, parts, found
+        found = None if store is None else self._look(store, key, began)
+        if store is None or found is not None:
+            return store, key, parts, found
+        # Only now, since it costs a look at the disk: a miss is about to write where a hit has just read.
+        store = self._store(check=True)
+        if store is not None and in_flight(store.lock_path(key)):
+            store = None
+        return store, key, parts, None
+
+    def _meanwhile(self, store: Store | None, key: str) -> tuple[Any, int] | None:
+        """Look again, with the lock: another may have computed the result while it was waited for."""
+        return None if store is None else self._look(store, key)
 
     def _store(self, *, check: bool = False) -> Store | None:
         try:
@@ -225,7 +232,7 @@ class _Miss:
         try:
             blob = entry.encode(kept)
         except Exception as error:  # noqa: BLE001 - pickling runs code of any class
-            _warn(self._identity, f"its result cannot be pickled: {type(error).__name__}: {error}")
+            _warn(self._identity, f"its result cannot be pickled: {type(error).__name__}: {text_of(error)}")
             return
         try:
             label = tag(self._identity.name, self._identity.describe(self._parts))

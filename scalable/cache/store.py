@@ -8,7 +8,6 @@ parts of its key, for `Store.calls`; contents of result files are entries beside
 from __future__ import annotations
 
 import os
-import pickle
 import sqlite3
 import threading
 import time
@@ -150,6 +149,7 @@ class Store:
 
     def calls(self, function: str) -> list[StoredCall]:
         """List what is stored of a function, ten thousand entries at most."""
+        # From the name and its line break up to the next character: a range, which the index finds.
         rows = self._cache._sql(_CALLS, (f"{function}\n", f"{function}\v")).fetchall()  # noqa: SLF001
         found: dict[str, StoredCall] = {}
         for label, stored_at in rows:
@@ -223,7 +223,7 @@ class Store:
             seen = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if self._verified.get(filename) == seen:
                 file.seek(entry.HEADER_SIZE)
-                return _unpickled(file), status.st_size
+                return entry.loaded(entry.from_file, file), status.st_size
             now_ns = time.time_ns()
             value = entry.decode(file.read())
         if now_ns - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
@@ -231,14 +231,6 @@ class Store:
                 self._verified.clear()
             self._verified[filename] = seen
         return value, status.st_size
-
-
-def _unpickled(file: BinaryIO) -> Any:
-    try:
-        return pickle.load(file)  # noqa: S301 - verified, and the directory is ours alone
-    except Exception as error:
-        message = f"it cannot be unpickled: {type(error).__name__}: {error}"
-        raise Damaged(message) from error
 
 
 _stores: dict[tuple[str, ...], Store] = {}
@@ -309,7 +301,7 @@ def _place(directory: str, size_limit: int | None) -> tuple[str, ...]:
 
 
 def _located(directory: str) -> Path:
-    return Path(os.path.expandvars(directory)).expanduser().absolute()
+    return Path(directory).absolute()
 
 
 def _open(directory: str, size_limit: int | None, instead_of: Store | None = None) -> Store:
@@ -318,6 +310,7 @@ def _open(directory: str, size_limit: int | None, instead_of: Store | None = Non
         store = _stores.get(_place(str(located), size_limit))
         if store is None or store is instead_of or not store.is_current():
             store = Store(located, size_limit)
+        # Under both names: a hit asks by the one it was given, and does not stop to make it absolute.
         _stores[_place(str(located), size_limit)] = _stores[_place(directory, size_limit)] = store
         return store
 

@@ -13,7 +13,7 @@ from scalable.cli.tell import CommandError, say
 from scalable.errors import ScalableError
 from scalable.report.harmless import one_line
 from scalable.report.locate import shown_path
-from scalable.report.quantities import size
+from scalable.report.quantities import count, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,4 +103,4 @@ def _headline(found: Stats) -> str:
 
 
 def _results(number: int) -> str:
-    return f"{number} result{'' if number == 1 else 's'}"
+    return count(number, "result")

@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Argument
 
 from scalable.cli.tell import CommandError, say
+from scalable.places import MANIFEST
 
 __all__ = ["init"]
 
@@ -23,7 +24,7 @@ def init(directory: Directory = ".") -> None:
 
     folder = Path(directory)
     files = {
-        folder / "scalable.yaml": manifest(folder.resolve().name),
+        folder / MANIFEST: manifest(folder.resolve().name),
         folder / "workflow.py": WORKFLOW,
     }
     _refuse_existing(list(files))

@@ -10,6 +10,7 @@ from typer import Option
 
 from scalable.cli.options import ManifestFile, Target  # noqa: TC001 - Typer reads it
 from scalable.cli.tell import CommandError, say
+from scalable.places import MANIFEST
 
 if TYPE_CHECKING:
     from scalable.plan.model import Plan
@@ -22,14 +23,16 @@ Output = Annotated[
 ]
 
 
-def plan(file: ManifestFile = "scalable.yaml", target: Target = None, output: Output = None) -> None:
+def plan(file: ManifestFile = MANIFEST, target: Target = None, output: Output = None) -> None:
     """Show what would start."""
     from scalable.session.session import ScalableSession
 
     planned = ScalableSession.from_yaml(file, target).plan()
-    _show(planned)
     if output is not None:
         _write(planned, output)
+    _show(planned)
+    if output is not None:
+        say(f"\nwritten to {output}")
 
 
 def _show(planned: Plan) -> None:
@@ -47,4 +50,3 @@ def _write(planned: Plan, output: str) -> None:
     except OSError as error:
         msg = f"{output}: the plan cannot be written there: {error.strerror}"
         raise CommandError(msg) from error
-    say(f"\nwritten to {output}")

@@ -21,8 +21,12 @@ LAST_LOOK_S = 5.0  # for a look at the tasks that is under way when the work is 
 
 
 @contextmanager
-def shown(overview: Callable[[], dict[str, int]]) -> Iterator[None]:
+def shown(
+    overview: Callable[[], dict[str, int]], parked: Callable[[], list[dict[str, Any]]] = list
+) -> Iterator[None]:
     """Show the progress of a session on stderr during the block, where that is a terminal.
+
+    ``parked`` is asked what fails where some tasks are parked.
 
     Meanwhile stdout and stderr claim to be no terminals, so that nothing else draws there, and what is
     printed appears above the line.
@@ -43,7 +47,9 @@ def shown(overview: Callable[[], dict[str, int]]) -> Iterator[None]:
     streams = sys.stdout, sys.stderr
     above = [_Above(line.console, stream) if stream.isatty() else stream for stream in streams]
     over = Event()
-    watcher = Thread(target=_watch, args=(line, overview, over), name="scalable-progress", daemon=True)
+    watcher = Thread(
+        target=_watch, args=(line, overview, parked, over), name="scalable-progress", daemon=True
+    )
     line.start()
     line.console.show_cursor()  # rich hides it, and a process that is killed would leave it so
     sys.stdout, sys.stderr = above
@@ -59,7 +65,12 @@ def shown(overview: Callable[[], dict[str, int]]) -> Iterator[None]:
         line.stop()
 
 
-def _watch(line: Any, overview: Callable[[], dict[str, int]], over: Event) -> None:
+def _watch(
+    line: Any,
+    overview: Callable[[], dict[str, int]],
+    parked: Callable[[], list[dict[str, Any]]],
+    over: Event,
+) -> None:
     from rich.text import Text
 
     from scalable.report.text import progress_line
@@ -67,7 +78,8 @@ def _watch(line: Any, overview: Callable[[], dict[str, int]], over: Event) -> No
     while not over.wait(PERIOD_S):
         with suppress(Exception):  # a scheduler or a terminal that is gone is no reason to end a run
             if counts := overview():
-                line.update(Text(progress_line(counts), no_wrap=True, overflow="ellipsis"), refresh=True)
+                words = progress_line(counts, parked() if counts.get("parked") else ())
+                line.update(Text(words, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 class _Above(io.TextIOBase):

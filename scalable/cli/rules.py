@@ -10,8 +10,9 @@ __all__ = ["rules"]
 def rules() -> None:
     """Show the rules that classify failures.
 
-    They are read from the top, and the first that matches decides. What a task raises on purpose and
-    `transient` and `permanent` of its policy come before them.
+    What a policy says comes first: its function `classify`, then its names, `permanent` before
+    `transient`. Then the rules, read from the top: the first that matches decides. The first two
+    are what a task raises on purpose. A group of exceptions is judged by its members.
     """
     from scalable.core.rules import RULES
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from scalable.cli.options import Target  # noqa: TC001 - Typer reads it
-from scalable.cli.places import MANIFEST
 from scalable.cli.tell import (
     DONE,
     FAILED,
@@ -21,11 +19,13 @@ from scalable.cli.tell import (
     say,
 )
 from scalable.errors import ScalableError
+from scalable.places import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scalable.cli.workflow import Workflow
+    from scalable.plan import Plan
     from scalable.session.session import ScalableSession
 
 __all__ = ["run"]
@@ -46,9 +46,23 @@ Manifest = Annotated[
         help="The manifest; default: scalable.yaml beside the workflow or here, else none.",
     ),
 ]
+MaxFailures = Annotated[
+    str | None,
+    Option(
+        "--max-failures",
+        metavar="N",
+        help="Stop when more than N tasks failed for good; default: what the manifest says.",
+    ),
+]
 
 
-def run(workflow: File, arguments: Arguments = None, manifest: Manifest = None, target: Target = None) -> int:
+def run(
+    workflow: File,
+    arguments: Arguments = None,
+    manifest: Manifest = None,
+    target: Target = None,
+    max_failures: MaxFailures = None,
+) -> int:
     """Run a workflow and print the verdict.
 
     It opens a session, calls the file's main(client, *ARGS), and closes the session. Without a manifest
@@ -59,7 +73,9 @@ def run(workflow: File, arguments: Arguments = None, manifest: Manifest = None, 
     path = find(workflow)
     given = list(arguments or ())
     session = _session(path, manifest, target)
-    session.plan()  # what is wrong with the manifest is told before anything runs
+    if max_failures is not None:
+        session.limit_failures(_whole(max_failures))
+    _warn(session.plan())  # what is wrong with the manifest is told before anything runs
     location = path.absolute()  # the workflow may change the directory
     with _arguments_as_of(path, given):
         try:
@@ -83,6 +99,21 @@ def _session(path: Path, manifest: str | None, target: str | None) -> ScalableSe
     return ScalableSession.local()
 
 
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        msg = f"--max-failures takes a whole number from 0, not {text!r}"
+        raise CommandError(msg, USAGE)
+    return int(text)
+
+
+def _warn(plan: Plan) -> None:
+    """Say where tasks will run elsewhere than they ask for."""
+    names = [name for name, component in plan.components.items() if component.runs_as]
+    for warning in plan.warnings:
+        if any(warning.startswith(f"Component `{name}` (") for name in names):
+            sys.stderr.write(f"warning: {warning}\n")
+
+
 @contextmanager
 def _arguments_as_of(path: Path, arguments: list[str]) -> Iterator[None]:
     """Let ``sys.argv`` be what it is when Python runs the file."""
@@ -104,7 +135,7 @@ def _worked(session: ScalableSession, workflow: Workflow) -> BaseException | Non
     client = session.start()
     ended: BaseException | None = None
     try:
-        with shown(session.overview):
+        with shown(session.overview, session.parked):
             workflow.run(client)
     except BaseException as error:  # noqa: BLE001 - also Ctrl-C: the run's end is written down first
         ended = error
@@ -117,15 +148,18 @@ def _worked(session: ScalableSession, workflow: Workflow) -> BaseException | Non
 
 def _outcome(session: ScalableSession, ended: BaseException | None, location: Path) -> int:
     """Print what became of the run, and return the exit code."""
+    failed = 0
     try:
         failed = _told(session.run_dir)
     except ScalableError:  # the run cannot be read: worth telling where nothing worse happened
         if ended is None:
             raise
+    if ended is None and session.stopped is not None:
+        raise CommandError(session.stopped)
     if ended is None:
         return PERMANENT_FAILURES if failed else DONE
     if isinstance(ended, SystemExit):
-        return _exit_code(ended)
+        return _exit_code(ended) or (PERMANENT_FAILURES if failed else DONE)
     if isinstance(ended, Exception):
         from scalable.cli.workflow import raised
 
@@ -134,27 +168,16 @@ def _outcome(session: ScalableSession, ended: BaseException | None, location: Pa
 
 
 def _told(run_dir: Path) -> int:
-    """Print the verdict, and where to read about failures, if there are any; returns how many there are."""
-    from scalable.report.locate import load
-    from scalable.report.text import failed_count, verdict
+    """Print the verdict and where the run is, and how to read of its failures; returns how many there are."""
+    from scalable.report.locate import load, shown_path
+    from scalable.report.text import failed_count, failures_command, verdict
 
     summary = load(run_dir)
-    say(verdict(summary))
+    say(f"{verdict(summary)} ({shown_path(run_dir)})")
     failed = failed_count(summary)
     if failed:
-        say(f"see the failures: scalable report --last --failures{_elsewhere(run_dir.parent)}")
+        say(f"see the failures: {failures_command(run_dir)}")
     return failed
-
-
-def _elsewhere(runs_dir: Path) -> str:
-    """Name the directory of runs where ``scalable report`` would not look by itself."""
-    from scalable.report.locate import default_runs_dir, shown_path
-
-    try:
-        usual = default_runs_dir().resolve() == runs_dir.resolve()
-    except (ScalableError, OSError):  # the manifest here cannot say, or there is no "here" any more
-        usual = False
-    return "" if usual else f" --runs-dir {shlex.quote(shown_path(runs_dir))}"
 
 
 def _exit_code(end: SystemExit) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from contextlib import suppress
 
+from scalable.core.text import text_of
 from scalable.report.harmless import one_line
 
 __all__ = [
@@ -82,6 +82,6 @@ def complain(message: str) -> None:
 
 def described(error: BaseException) -> str:
     """Name an exception and its message, also one whose message cannot be told: ``ValueError: no``."""
-    message = one_line(str(traceback.TracebackException(type(error), error, None)), LONGEST)
+    message = one_line(text_of(error), LONGEST)
     name = type(error).__name__
     return f"{name}: {message}" if message else name

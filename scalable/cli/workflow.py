@@ -78,7 +78,7 @@ def _loaded(location: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         exec(code, vars(module))  # noqa: S102 - that is what the user asks for
-    except Exception as error:
+    except Exception as error:  # the user's file at work: whatever it raises ends it, in a sentence
         raise CommandError(raised(error, location)) from error
     _send_by_value(module)
     return module
@@ -125,7 +125,7 @@ def _other_importable(name: str, location: Path) -> bool:
 
 
 def _send_by_value(module: ModuleType) -> None:
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     cloudpickle.register_pickle_by_value(module)
 

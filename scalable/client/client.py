@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-from dask.base import annotate
+from dask.base import annotate, get_annotations
 from distributed import Client, Future
 
-from scalable.client import partial
+from scalable.client import bar, partial
 from scalable.client.orders import Orders, Wishes
 from scalable.client.outcome import Outcome
 from scalable.client.reserved import refuse_ambiguous
 from scalable.core.failure import ExceptionInfo, Failure
 from scalable.core.policy import dotted_name
-from scalable.errors import SessionError
+from scalable.core.text import MESSAGE_BYTES, clip, key_text, text_of
+from scalable.engine import unsent
+from scalable.errors import PlanError, SessionError
+from scalable.journal.records import failure_in
 
 if TYPE_CHECKING:
     from scalable.core.policy import Retry
@@ -48,6 +49,9 @@ class ScalableClient(Client):
         self._orders = orders
         self._failures: OrderedDict[str, Failure] = OrderedDict()
         self._before_close: Callable[[], None] | None = None
+        self._reconnected: Callable[[], Awaitable[None]] | None = None
+        self._stopped: str | None = None  # why the session takes no more tasks
+        self._ask: Callable[..., Awaitable[dict[str, Any]]] | None = None
         try:
             super().__init__(*args, **kwargs)
         except BaseException:
@@ -81,17 +85,16 @@ class ScalableClient(Client):
         ``task`` names an entry of the manifest's ``tasks`` (another name is only a label), ``tag`` a
         component. ``retries`` are *extra* attempts after the first; ``retry`` is a :class:`~scalable.Retry`
         or the name of a policy; ``timeout`` is seconds (or ``"5m"``) of one attempt, counted from its start.
-        ``idempotent=False`` forbids a second run after a worker was lost. Two equal submits are two
-        executions, unless ``pure=True`` or an equal ``key`` says otherwise.
+        ``isolate=True`` runs each attempt in a process of its own: it can be stopped, at its ``timeout`` or
+        by ``cancel``, may crash without harm to others, and shares no state with them. Its arguments and its
+        result must be picklable; :meth:`log` has what it prints. ``idempotent=False`` forbids a second run
+        after a worker was lost. Two equal submits are two executions, unless ``pure=True`` or an equal
+        ``key`` says otherwise.
 
         Raises ``TypeError`` where a keyword is also a parameter of ``func``, ``PlanError`` for a component,
-        policy or resource that does not exist.
+        policy or resource that does not exist, and for a ``timeout`` that is no duration.
         """
-        wishes = Wishes(task, tag, retries, retry, timeout, isolate, idempotent)
-        of_dask = {
-            "key": key, "workers": workers, "resources": resources, "priority": priority,
-            "allow_other_workers": allow_other_workers, "fifo_timeout": fifo_timeout, "pure": pure,
-        }  # fmt: skip
+        wishes, of_dask = _parted(locals())
         with self._travelling(func, wishes, of_dask):
             return super().submit(func, *args, **of_dask, **kwargs)
 
@@ -118,13 +121,9 @@ class ScalableClient(Client):
     ) -> list[Future[Any]]:
         """Submit ``func`` once for each element of the iterables: one call for many tasks.
 
-        The keywords are those of :meth:`submit`; ``batch_size`` is Dask's.
+        The keywords are those of :meth:`submit`, and so is what it raises; ``batch_size`` is Dask's.
         """
-        wishes = Wishes(task, tag, retries, retry, timeout, isolate, idempotent)
-        of_dask = {
-            "key": key, "workers": workers, "resources": resources, "priority": priority,
-            "allow_other_workers": allow_other_workers, "fifo_timeout": fifo_timeout, "pure": pure,
-        }  # fmt: skip
+        wishes, of_dask = _parted(locals())
         sized = [each if hasattr(each, "__len__") else list(each) for each in iterables]
         with self._travelling(func, wishes, of_dask):
             futures: list[Future[Any]] = super().map(func, *sized, batch_size=batch_size, **of_dask, **kwargs)
@@ -141,13 +140,17 @@ class ScalableClient(Client):
         isolate: bool | None = None,
         idempotent: bool | None = None,
     ) -> AbstractContextManager[None]:
-        """``with client.policy(retries=5): collection.compute()`` — a policy for graphs of any sort."""
+        """``with client.policy(retries=5): collection.compute()`` — a policy for graphs of any sort.
+
+        Blocks may stand in one another, and ``submit`` in them: what is said further inside counts, keyword
+        by keyword. Raises ``PlanError`` as :meth:`submit` does.
+        """
         wishes = Wishes(task, tag, retries, retry, timeout, isolate, idempotent)
-        annotations = self._orders.annotations(wishes)
+        self._orders.spec(wishes)  # what is wrong is told here, not where the block begins
 
         @contextmanager
         def policy() -> Iterator[None]:
-            with annotate(**annotations):
+            with annotate(**self._orders.block(wishes, get_annotations())):
                 yield
 
         return policy()
@@ -156,6 +159,8 @@ class ScalableClient(Client):
         self, func: Callable[..., Any], wishes: Wishes, of_dask: dict[str, Any]
     ) -> AbstractContextManager[Any]:
         """Check the keywords; what belongs to us goes into the graph's annotations."""
+        if self._stopped is not None:
+            raise SessionError(self._stopped)
         asked = wishes.given()
         refuse_ambiguous(
             func, asked + [name for name, value in of_dask.items() if value != DASK_DEFAULTS[name]]
@@ -164,7 +169,7 @@ class ScalableClient(Client):
             self._check_resources(of_dask["resources"])
         if not asked:
             return NOTHING
-        annotations = self._orders.annotations(wishes)
+        annotations = self._orders.annotations(wishes, get_annotations())
         if of_dask["resources"]:
             of_dask["resources"] = {**annotations.get("resources", {}), **of_dask["resources"]}
         return annotate(**annotations)
@@ -177,7 +182,7 @@ class ScalableClient(Client):
             if most is not None and most < amount:
                 there = ", ".join(sorted({each for worker in workers for each in worker["resources"]}))
                 msg = f"no worker has {amount:g} of resource {name!r}; there is: {there or 'none at all'}"
-                raise SessionError(msg)
+                raise PlanError(msg)
 
     # --- gathering -------------------------------------------------------------------------------------
 
@@ -193,6 +198,10 @@ class ScalableClient(Client):
         ``errors`` says what happens where a future failed: ``raise`` its exception; ``skip`` leaves it out
         (of lists, as in Dask); ``return`` puts the exception object in its place; ``mask`` gives a
         ``numpy.ma`` object array with the failed places masked.
+
+        Raises what the first failed future raises, where ``errors`` says so; ``ValueError`` for another word
+        than these, ``TypeError`` where ``mask`` is asked for a dict or a set, ``NotImplementedError`` where
+        ``return`` or ``mask`` is asked of an asynchronous client.
         """
         if errors in ("raise", "skip"):
             return super().gather(futures, errors=errors, direct=direct, asynchronous=asynchronous)
@@ -204,8 +213,64 @@ class ScalableClient(Client):
             raise NotImplementedError(msg)
         if isinstance(futures, Iterator):
             futures = list(futures)
-        ended = partial.settle(partial.futures_in(futures), super().gather)
+        ended = partial.settle(partial.futures_in(futures), self._values)
         return (partial.with_exceptions if errors == "return" else partial.masked)(futures, ended)
+
+    def _values(self, futures: list[Future[Any]]) -> Any:
+        return self.sync(self._gather_each, futures)
+
+    async def _gather(
+        self,
+        futures: Any,
+        errors: str = "raise",
+        direct: bool | None = None,  # noqa: FBT001 - Dask's signature
+        local_worker: Any = None,
+    ) -> Any:
+        """Gather as Dask does, for ``gather`` and for ``result()``; name a result that cannot be sent.
+
+        Dask's error names neither the task nor its call, and takes every other result down with it.
+        """
+        try:
+            return await super()._gather(futures, errors, direct, local_worker)
+        except Exception as error:
+            wanted = {each.key: each for each in partial.futures_in(futures)}
+            good = [each for each in wanted.values() if each.status == "finished"]
+            if self.status != "running" or (errors == "raise" and len(good) < len(wanted)):
+                raise  # a task's own, or there is nobody to ask
+            error.__traceback__ = (
+                None  # its frames would keep the futures, for as long as Dask's log keeps it
+            )
+        values = zip(good, await self._gather_each(good), strict=True)
+        lost = {each.key: value.exception for each, value in values if isinstance(value, partial.Failed)}
+        if lost and errors == "raise":
+            raise next(iter(lost.values()))
+        return await super()._gather(partial.without(futures, lost), errors, direct, local_worker)
+
+    async def _gather_each(self, futures: list[Future[Any]]) -> list[Any]:
+        """Results in order, a ``Failed`` in the place of one that cannot be sent; halving finds it."""
+        try:
+            found: list[Any] = await super()._gather(futures)
+        except Exception as error:
+            if self.status != "running":
+                raise
+            problem = error.with_traceback(None)  # as above
+        else:
+            return found
+        if len(futures) == 1:
+            return [partial.Failed(await self._unsent(futures[0], problem))]
+        half = len(futures) // 2
+        return await self._gather_each(futures[:half]) + await self._gather_each(futures[half:])
+
+    async def _unsent(self, future: Future[Any], error: Exception) -> BaseException:
+        """Word why a result cannot be had; it is in the journal before anybody sees the words."""
+        if future.status != "finished":
+            return error  # it failed meanwhile, and that is the task's own
+        if self._ask is None:
+            return error
+        answer = await self._ask("scalable_unsent", key=future.key, why=unsent.reason(error))
+        named = TypeError(answer["message"])
+        named.__cause__ = error
+        return named
 
     def collect(
         self,
@@ -214,19 +279,12 @@ class ScalableClient(Client):
     ) -> Outcome:
         """Wait for all, and return what succeeded and what failed as one value.
 
-        Places are indices of a sequence or keys of a dict. ``progress=None`` shows a bar on a terminal only.
+        Places are indices of a sequence or keys of a dict. ``progress=None`` shows a bar where stderr is a
+        terminal. Raises ``TypeError`` for what is neither, and for what is in it and no future.
         """
-        places = dict(futures) if isinstance(futures, Mapping) else dict(enumerate(futures))
-        wrong = next((place for place, future in places.items() if not isinstance(future, Future)), None)
-        if wrong is not None:
-            msg = f"collect() takes futures; at {wrong!r} there is a {type(places[wrong]).__name__}"
-            raise TypeError(msg)
-        if sys.stderr.isatty() if progress is None else progress:
-            from distributed import progress as dask_progress
-
-            with self.as_current():  # Dask's bar asks the newest client, and would wait for ever
-                dask_progress(list(places.values()), notebook=False)
-        ended = partial.settle(places.values(), super().gather)
+        places = _places(futures)
+        bar.show(list(places.values()), progress)
+        ended = partial.settle(places.values(), self._values)
         results, failures, exceptions = {}, {}, {}
         for place, future in places.items():
             value = ended[future.key]
@@ -237,21 +295,30 @@ class ScalableClient(Client):
                 results[place] = value
         return Outcome(results, failures, exceptions, self._collect_again, places)
 
-    def _collect_again(self, outcome: Outcome, **changes: Any) -> Outcome:
-        failed = [outcome.futures[place] for place in outcome.failures]
-        cancelled = [future for future in failed if future.status == "cancelled"]
-        if cancelled:
-            msg = f"{cancelled[0].key} was cancelled and can't be retried: submit it again"
-            raise SessionError(msg)
-        if changes:
-            packed = self._orders.spec(Wishes(**changes)).dumps()
-            keys = [future.key for future in failed]
+    def _collect_again(
+        self,
+        outcome: Outcome,
+        retries: int | None = None,
+        retry: Retry | str | None = None,
+        timeout: float | str | None = None,
+    ) -> Outcome:
+        """Run what failed again. What came back meanwhile is left alone; what was cancelled stays failed."""
+        failed = [
+            future for place in outcome.failures if (future := outcome.futures[place]).status == "error"
+        ]
+        wishes = Wishes(retries=retries, retry=retry, timeout=timeout)
+        if failed and wishes.given():
+            spec = self._orders.spec(wishes)
+            scheduler: Any = self.scheduler
             self.sync(
-                self.scheduler.scalable_amend,  # type: ignore[union-attr]
-                keys=keys,
-                spec=packed,
+                scheduler.scalable_amend,
+                keys=[future.key for future in failed],
+                spec=None if retry is None else spec.dumps(),
+                retries=retries,
+                timeout_s=spec.timeout_s,
             )
-        self.retry(failed)
+        if failed:
+            self.retry(failed)
         return self.collect(outcome.futures, progress=False)
 
     # --- what the supervisor tells -------------------------------------------------------------------------
@@ -259,25 +326,39 @@ class ScalableClient(Client):
     def _heard(self, record: dict[str, Any]) -> None:
         """Keep the last failure of a key, for :meth:`collect`. Called on the client's event loop."""
         if record.get("event") == "attempt_failed" and record.get("action") == "give_up":
-            known = {
-                name: record.get(name) for name in Failure.__struct_fields__ if record.get(name) is not None
-            }
-            known.pop("started_at", None)  # a record has it as text
-            self._failures[record["key"]] = msgspec.convert(known, Failure)
+            self._failures[record["key"]] = failure_in(record)
             if len(self._failures) > FAILURES_KEPT:
                 self._failures.popitem(last=False)
 
     def _failure_of(self, future: Future[Any], error: BaseException) -> Failure:
-        known = self._failures.get(str(future.key))
-        if known is not None and future.status == "error":
+        known = self._failures.get(key_text(future.key))
+        if known is not None and (future.status == "error" or known.rule == unsent.RULE):
             return known
         cancelled = future.status == "cancelled"
         return Failure(
             outcome="cancelled" if cancelled else "error",
             kind="unknown",
             rule="cancelled" if cancelled else "other",
-            exception=ExceptionInfo(dotted_name(type(error)), str(error)),
+            exception=ExceptionInfo(dotted_name(type(error)), clip(text_of(error), MESSAGE_BYTES)),
         )
+
+    async def _reconnect(self) -> None:
+        """Dask calls it when the connection to the scheduler is lost: its futures are cancelled then.
+
+        The session goes on where Dask's client does.
+        """
+        await super()._reconnect()
+        if self.status == "running" and self._reconnected is not None:
+            await self._reconnected()
+
+    def log(self, future: Future[Any]) -> str | None:
+        """What an isolated task printed (stdout and stderr) in its newest attempt: also while it runs.
+
+        ``None`` before it started, and for a task that is not isolated; ``""`` if it printed nothing. Of
+        much output the first and the last 32 kB are kept; of very many tasks, the newest.
+        """
+        text: str | None = self.sync(self.scheduler.scalable_log, key=future.key)  # type: ignore[union-attr]
+        return text
 
     def close(self, timeout: Any = None) -> Any:
         """Close the client; its session hears of it first, so that the last records are written."""
@@ -285,3 +366,23 @@ class ScalableClient(Client):
             before, self._before_close = self._before_close, None
             before()
         return super().close() if timeout is None else super().close(timeout)
+
+
+def _parted(given: Mapping[str, Any]) -> tuple[Wishes, dict[str, Any]]:
+    """Part the keywords of a call: what is asked of us, and what goes on to Dask."""
+    wishes = Wishes(*(given[name] for name in Wishes.__struct_fields__))
+    return wishes, {name: given[name] for name in DASK_DEFAULTS}
+
+
+def _places(futures: Any) -> dict[Any, Future[Any]]:
+    """Futures by their indices or keys; raises ``TypeError`` for anything else."""
+    if isinstance(futures, Future) or not isinstance(futures, Iterable):
+        got = "one future" if isinstance(futures, Future) else type(futures).__name__
+        msg = f"collect() takes a list or dict of futures, not {got}; for one, write [future]"
+        raise TypeError(msg)
+    places = dict(futures) if isinstance(futures, Mapping) else dict(enumerate(futures))
+    wrong = next((place for place, future in places.items() if not isinstance(future, Future)), None)
+    if wrong is not None:
+        msg = f"collect() takes futures; at {wrong!r} there is a {type(places[wrong]).__name__}"
+        raise TypeError(msg)
+    return places

@@ -6,11 +6,12 @@ import html
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from distributed import Future
 
     from scalable.core.failure import Failure
+    from scalable.core.policy import Retry
 
 __all__ = ["Outcome"]
 
@@ -32,10 +33,10 @@ class Outcome:
         again: Callable[..., Outcome],
         futures: Mapping[Any, Future[Any]],
     ) -> None:
-        self.results = dict(results)
-        self.failures = dict(failures)
-        self.exceptions = dict(exceptions)
-        self.futures = dict(futures)
+        self.results: dict[Any, Any] = dict(results)
+        self.failures: dict[Any, Failure] = dict(failures)
+        self.exceptions: dict[Any, BaseException] = dict(exceptions)
+        self.futures: dict[Any, Future[Any]] = dict(futures)
         self._again = again
 
     @property
@@ -55,12 +56,20 @@ class Outcome:
         msg = f"{len(errors)}/{len(self.futures)} tasks failed"
         raise ExceptionGroup(msg, errors)
 
-    def retry(self, **changes: Any) -> Outcome:
+    def retry(
+        self,
+        *,
+        retries: int | None = None,
+        retry: Retry | str | None = None,
+        timeout: float | str | None = None,
+    ) -> Outcome:
         """Run only what failed again, under the same futures, and return the new outcome of everything.
 
-        ``changes`` are ``retries`` or ``retry``, as for ``submit``. Inputs that failed are run again too.
+        ``retries``, ``retry`` and ``timeout`` are those of ``submit``; what is not given stays as it was for
+        each task. Inputs that failed are run again too. What was cancelled, or cannot be sent, stays failed.
+        Raises ``PlanError`` for a policy that does not exist.
         """
-        return self if self.ok else self._again(self, **changes)
+        return self if self.ok else self._again(self, retries=retries, retry=retry, timeout=timeout)
 
     def __repr__(self) -> str:
         lines = [f"<Outcome: {self.summary()}>"]
@@ -68,6 +77,10 @@ class Outcome:
         if len(self.failures) > SHOWN:
             lines.append(f"  … and {len(self.failures) - SHOWN} more in .failures")
         return "\n".join(lines)
+
+    def __rich_console__(self, console: Any, _options: Any) -> Iterator[Any]:
+        """Let rich colour numbers and paths; brackets in messages stay brackets."""
+        yield console.render_str(repr(self), markup=False, emoji=False)
 
     def _repr_html_(self) -> str:
         rows = "".join(

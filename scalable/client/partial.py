@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
 from distributed import Future, wait
 
-__all__ = ["futures_in", "masked", "settle", "with_exceptions"]
+__all__ = ["Failed", "futures_in", "masked", "settle", "with_exceptions", "without"]
 
 
 def futures_in(structure: Any) -> Iterator[Future[Any]]:
@@ -25,7 +25,10 @@ def futures_in(structure: Any) -> Iterator[Future[Any]]:
 
 
 def settle(futures: Iterable[Future[Any]], gather: Callable[[Any], Any]) -> dict[Any, Any]:
-    """Wait for every future; return {key: result} and, for those that failed, {key: :class:`Failed`}."""
+    """Wait for every future; return {key: result} and, for those that failed, {key: :class:`Failed`}.
+
+    ``gather`` returns the results of a list of futures, with a :class:`Failed` for one that cannot be sent.
+    """
     unique = {future.key: future for future in futures}
     while pending := [future for future in unique.values() if future.status == "pending"]:
         with suppress(CancelledError):  # a cancelled one has ended; the others are still to come
@@ -34,7 +37,7 @@ def settle(futures: Iterable[Future[Any]], gather: Callable[[Any], Any]) -> dict
     ended = dict(zip((future.key for future in good), gather(good), strict=True))
     for key, future in unique.items():
         if key not in ended:
-            ended[key] = Failed(_exception_of(future))
+            ended[key] = _end_of(future)
     return ended
 
 
@@ -43,19 +46,19 @@ class Failed:
 
     __slots__ = ("exception",)
 
-    def __init__(self, exception: BaseException) -> None:
+    def __init__(self, exception: Any) -> None:
         self.exception = exception
 
 
-def _exception_of(future: Future[Any]) -> BaseException:
-    if future.status == "error":
-        error: BaseException = future.exception()
-        return error
+def _end_of(future: Future[Any]) -> Any:
+    """The result, or :class:`Failed`: a failed task may be retried meanwhile, by this thread or another."""
+    error = future.exception() if future.status == "error" else None
+    if error is not None:
+        return Failed(error)
     try:  # a cancelled or lost future has no exception to ask for, but raises one
-        future.result()
-    except BaseException as raised:  # noqa: BLE001 - whatever it raises is the answer
-        return raised.with_traceback(None)
-    return RuntimeError(f"{future.key} came back just now")
+        return future.result()
+    except (Exception, CancelledError) as raised:  # noqa: BLE001 - whatever it raises is the answer
+        return Failed(raised.with_traceback(None))
 
 
 def with_exceptions(structure: Any, ended: Mapping[Any, Any]) -> Any:
@@ -75,6 +78,14 @@ def _replaced(structure: Any, ended: Mapping[Any, Any], on_failure: Callable[[Fa
             return structure._make(items)
         return type(structure)(items)
     return structure
+
+
+def without(structure: Any, keys: Container[Any]) -> Any:
+    """Return the structure as Dask's ``skip`` does: less these futures in a list, ``None`` further within."""
+    if isinstance(structure, list):
+        structure = [item for item in structure if not (isinstance(item, Future) and item.key in keys)]
+    kept = {each.key: Failed(None) if each.key in keys else each for each in futures_in(structure)}
+    return _replaced(structure, kept, lambda _: None)
 
 
 def masked(structure: Any, ended: Mapping[Any, Any]) -> Any:

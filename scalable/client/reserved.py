@@ -18,6 +18,8 @@ def refuse_ambiguous(function: Callable[..., Any], given: Collection[str]) -> No
         return
     both = sorted(_parameters_of(function).intersection(given))
     if both:
+        while isinstance(function, partial):
+            function = function.func
         name = getattr(function, "__qualname__", type(function).__qualname__)
         word = both[0]
         msg = (

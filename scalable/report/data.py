@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scalable.journal.rundir import RunInfo
     from scalable.journal.summary import Summary
 
-__all__ = ["run_data", "summary_data", "to_json"]
+__all__ = ["damaged_data", "run_data", "summary_data", "to_json"]
 
 DEL = "\x7f"
 
@@ -31,6 +31,7 @@ def summary_data(summary: Summary, failures: bool) -> dict[str, Any]:  # noqa: F
         "tasks": {**summary.tasks, "failed": failed_count(summary), "total": task_count(summary)},
         "retries": summary.retries,
         "recovered": summary.recovered,
+        "parked": dict(summary.parked),
         "lost_s": summary.lost_s,
         "cache": dict(summary.cache),
         "records_lost": summary.info.records_lost,
@@ -56,6 +57,11 @@ def run_data(path: Path, info: RunInfo) -> dict[str, Any]:
         "counts": dict(info.counts),
         "run_dir": str(path.absolute()),
     }
+
+
+def damaged_data(path: Path, reason: str) -> dict[str, Any]:
+    """Give a run that cannot be read as plain data."""
+    return {"run_id": path.name, "status": "damaged", "reason": reason, "run_dir": str(path.absolute())}
 
 
 def to_json(obj: object) -> str:

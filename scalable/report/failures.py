@@ -19,6 +19,8 @@ __all__ = ["error_words", "failure_lines"]
 
 FAST_S = 10.0  # a permanent failure within this time is called a fast one
 MOST_UPSTREAM = 20
+LAST_LINES = 5  # of what an isolated task printed
+ENDED_FROM_OUTSIDE = ("died", "timeout", "oom")
 OUTCOMES = {
     "timeout": "the task ran into its time limit",
     "oom": "the task ran out of memory",
@@ -27,7 +29,6 @@ OUTCOMES = {
     "upstream": "an input of the task failed",
     "cancelled": "the task was cancelled",
 }
-BECAUSE, FAILED = " did not run, because ", " failed"
 
 
 def failure_lines(summary: Summary) -> list[str]:
@@ -40,7 +41,7 @@ def failure_lines(summary: Summary) -> list[str]:
     lines += [f"Failures ({failed} of {total}):", ""]
     own = [record for record in summary.failures if record.outcome != "upstream"]
     for number, record in enumerate(own, 1):
-        lines += [f"  {number}. {_name(record)}", *(f"     {line}" for line in _details(record))]
+        lines += [f"  {number}. {_name(record)}", *(f"     {line}" for line in _details(record, summary))]
     upstream = [record for record in summary.failures if record.outcome == "upstream"]
     lines += _upstream_lines(upstream, own)
     if missing := failed - len(summary.failures):
@@ -70,14 +71,15 @@ def _name(record: FailureRecord) -> str:
     return next(filter(None, named), "a task")
 
 
-def _details(record: FailureRecord) -> Iterator[str]:
+def _details(record: FailureRecord, summary: Summary) -> Iterator[str]:
     yield f"Error: {error_words(record)}"
     if record.worker:
         yield f"Worker: {one_line(record.worker, 100)}"
     if record.duration_s is not None:
         yield f"Duration before failure: {duration(record.duration_s)}{_permanent(record)}"
-    if record.attempt is not None and record.attempt > 1:
-        yield f"Retries attempted: {record.attempt - 1} (all failed)"
+    retries = (record.attempt or 1) - 1 - summary.uncounted.get(record.key, 0)
+    if retries > 0:
+        yield f"Retries attempted: {retries} (all failed)"
     if record.outcome == "oom" and record.peak_rss_bytes:
         yield f"Peak memory: {size(record.peak_rss_bytes)}"
     if record.reason and _stopped_early(record):
@@ -86,6 +88,13 @@ def _details(record: FailureRecord) -> Iterator[str]:
         yield f"At: {place}"
     if record.injected:
         yield "Injected: yes, by fault injection"
+    yield from _last_output(record)
+
+
+def _last_output(record: FailureRecord) -> Iterator[str]:
+    if record.outcome in ENDED_FROM_OUTSIDE and record.output:
+        yield "Last output:"
+        yield from (f"  {one_line(line, 200)}" for line in record.output.splitlines()[-LAST_LINES:])
 
 
 def _permanent(record: FailureRecord) -> str:
@@ -106,20 +115,15 @@ def _upstream_lines(upstream: list[FailureRecord], own: list[FailureRecord]) -> 
     if own:
         yield ""
     yield f"  {count(len(upstream), 'task')} did not run because an input failed:"
-    numbers = {_name(record): number for number, record in reversed(list(enumerate(own, 1)))}
+    listed = {record.key: f"{number}. {_name(record)}" for number, record in enumerate(own, 1)}
     for record in upstream[:MOST_UPSTREAM]:
-        yield f"     {_name(record)}{_because(record, numbers)}"
+        yield f"     {_name(record)}{_because(record, listed)}"
     if (more := len(upstream) - MOST_UPSTREAM) > 0:
         yield f"     … and {more} more; --json lists them all"
 
 
-def _because(record: FailureRecord, numbers: dict[str, int]) -> str:
-    """Name the root failure as the message does, with its number in the list where it has one."""
-    message = one_line(record.exception.message, 2000) if record.exception else ""
-    rest = message.partition(BECAUSE)[2]
-    known = [name for name in numbers if rest == name + FAILED or rest.startswith(f"{name}{FAILED}: ")]
-    if known:
-        root = max(known, key=len)
-        return f", because of {numbers[root]}. {root}"
-    root = rest.partition(f"{FAILED}: ")[0].removesuffix(FAILED)
-    return f", because of {one_line(root, 200)}" if root else ""
+def _because(record: FailureRecord, listed: dict[str | None, str]) -> str:
+    """Name the root failure: with its number where it is in the list, else by its key."""
+    if record.root is None:
+        return ""
+    return f", because of {listed.get(record.root) or one_line(record.root, 200)}"

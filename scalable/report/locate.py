@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from scalable import places
 from scalable.errors import SessionError
 from scalable.journal import rundir
 from scalable.report.harmless import one_line
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["default_runs_dir", "find_run", "load", "shown_path"]
 
-RUNS_DIR = ".scalable/runs"
 MOST_NAMED = 3
 
 
 def default_runs_dir() -> Path:
     """Return where runs are: ``$SCALABLE_RUNS_DIR``, else what ``./scalable.yaml`` says, else the default."""
-    return Path(os.environ.get("SCALABLE_RUNS_DIR") or configured() or RUNS_DIR).expanduser()
+    return places.runs_dir(configured(), os.environ)
 
 
 def find_run(runs_dir: Path, run: str | None) -> Path:
@@ -37,10 +37,15 @@ def find_run(runs_dir: Path, run: str | None) -> Path:
     if run is not None and _is_run(Path(run)):
         return Path(run)
     paths = [path for path, _ in _entries(runs_dir)]
-    if not paths:
+    broken = rundir.damaged(runs_dir)
+    if run is None and paths:
+        return paths[0]
+    if not paths and not broken:
         msg = f"there are no runs in {shown_path(runs_dir)}; `scalable run WORKFLOW.py` makes one"
         raise SessionError(msg)
-    return paths[0] if run is None else _named(paths, run, runs_dir)
+    if run is None:
+        return broken[0][0]  # reading it says what is wrong
+    return _named([*paths, *(path for path, _ in broken)], run, runs_dir)
 
 
 def load(run_dir: Path) -> Summary:
@@ -51,7 +56,7 @@ def load(run_dir: Path) -> Summary:
         return summarise(run_dir)
     except (OSError, msgspec.DecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        msg = f"the run in {shown_path(run_dir)} cannot be read: {one_line(str(reason))}"
+        msg = f"the run in {shown_path(run_dir)} is damaged, run.json: {one_line(str(reason))}"
         raise SessionError(msg) from error
 
 
@@ -66,7 +71,7 @@ def shown_path(path: Path) -> str:
 
 def _is_run(path: Path) -> bool:
     try:
-        return (path / "run.json").is_file()
+        return (path / "run.json").is_file() or (path.is_dir() and path.name.startswith("run-"))
     except (OSError, ValueError):  # too long for a path, not permitted, or with a NUL
         return False
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from scalable.core.lifecycle import ENDED
 from scalable.errors import ScalableError
 from scalable.journal import rundir
 from scalable.report import locate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "failed_count",
+    "failures_command",
     "progress_line",
     "run_duration",
     "run_seconds",
@@ -32,7 +34,7 @@ __all__ = [
 
 COLUMNS = ("RUN", "STATUS", "TARGET", "TASKS", "STARTED", "DURATION")
 GAP = "  "
-ENDED = ("succeeded", "failed", "cancelled")
+MOST_CAUSES = 3
 
 
 def summary_lines(summary: Summary) -> list[str]:
@@ -48,13 +50,23 @@ def summary_lines(summary: Summary) -> list[str]:
         f"  Duration: {run_duration(info)}",
         f"  Cache: {', '.join(looked_up)}",
         f"  Lost compute time: {duration(summary.lost_s)}",
+        *_parked_line(summary),
         f"  Records lost: {info.records_lost}",
         f"  Torn lines: {summary.torn}",
         f"  Files: {locate.shown_path(summary.run_dir)}",
     ]
     if failed_count(summary) or summary.session_failures:
-        lines.append(f"  Failures: {_failures_command(summary.run_dir)}")
+        lines.append(f"  Failures: {failures_command(summary.run_dir)}")
     return lines
+
+
+def _parked_line(summary: Summary) -> list[str]:
+    """Say how many attempts were parked, and why: ``Parked attempts: 14 (ConnectionError — refused: 14)``."""
+    if not summary.parked:
+        return []
+    causes = [f"{one_line(cause, 100)}: {number}" for cause, number in summary.parked.items()]
+    shown = "; ".join(causes[:MOST_CAUSES]) + ("; …" if len(causes) > MOST_CAUSES else "")
+    return [f"  Parked attempts: {sum(summary.parked.values())} ({shown})"]
 
 
 def verdict(summary: Summary) -> str:
@@ -64,14 +76,24 @@ def verdict(summary: Summary) -> str:
     """
     total, failed = task_count(summary), failed_count(summary)
     so_far = " so far" if summary.status == "running" else ""
+    # A run fails by an error of its own, which says nothing about its tasks.
+    lead = "failed: an error ended the run;" if summary.status == "failed" else f"{summary.status}:"
     if total == 0:
-        return f"{summary.status}: no tasks{so_far}"
+        return f"{lead} {_nothing_ended(summary)}"
     words = [f"{summary.tasks.get('succeeded', 0)} of {count(total, 'task')} succeeded{so_far}"]
     words += [f"{failed} failed"] if failed else []
     words += [f"{number} cancelled"] if (number := summary.tasks.get("cancelled", 0)) else []
     words += [count(summary.retries, "retry", "retries")] if summary.retries else []
     words += [f"{summary.recovered} recovered"] if summary.recovered else []
-    return f"{summary.status}: {', '.join(words)}"
+    return f"{lead} {', '.join(words)}"
+
+
+def _nothing_ended(summary: Summary) -> str:
+    """Not to be mistaken for nothing having begun, of which the journal knows only what failed."""
+    retries = f", {count(summary.retries, 'retry', 'retries')}" if summary.retries else ""
+    if summary.status == "running":
+        return f"no task has ended so far{retries}"
+    return f"no task ended{retries}" if retries or summary.status == "interrupted" else "no tasks"
 
 
 def failed_count(summary: Summary) -> int:
@@ -99,33 +121,47 @@ def run_duration(info: RunInfo, now: datetime | None = None) -> str:
     return f"{words} so far" if running else words
 
 
-def runs_lines(entries: Sequence[tuple[Path, RunInfo]]) -> list[str]:
-    """Lay out runs as a table, in the order given."""
+def runs_lines(
+    entries: Sequence[tuple[Path, RunInfo]], damaged: Sequence[tuple[Path, str]] = ()
+) -> list[str]:
+    """Lay out runs as a table, in the order given; below it those that cannot be read, and why."""
+    broken = [f"{one_line(path.name, 100)}{GAP}damaged{GAP}{one_line(reason)}" for path, reason in damaged]
     if not entries:
-        return ["No runs yet."]
-    rows = [COLUMNS, *(_row(info) for _, info in entries)]
+        return broken or ["No runs yet."]
+    return _table([COLUMNS, *(_row(info) for _, info in entries)]) + broken
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [GAP.join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def progress_line(overview: dict[str, int]) -> str:
-    """Say how far a running session has come: ``7 of 10 tasks ended, 1 failed, 2 running, 1 waiting``."""
-    total = sum(overview.values())
+def progress_line(overview: dict[str, int], parked: Sequence[dict[str, Any]] = ()) -> str:
+    """Say how far a running session has come: ``7 of 10 tasks ended, 1 failed, 2 running, 1 waiting``.
+
+    Parked tasks are among the waiting; ``parked`` says what they wait for.
+    """
+    counts = {state: number for state, number in overview.items() if state != "parked"}
+    total = sum(counts.values())
     if not total:
         return "no tasks yet"
-    words = [f"{sum(overview.get(state, 0) for state in ENDED)} of {count(total, 'task')} ended"]
-    order = dict.fromkeys(("failed", "cancelled", "running", "waiting", "pending", *overview))
-    words += [f"{overview[s]} {one_line(s)}" for s in order if s != "succeeded" and overview.get(s)]
+    words = [f"{sum(counts.get(state, 0) for state in ENDED)} of {count(total, 'task')} ended"]
+    order = dict.fromkeys(("failed", "cancelled", "running", "waiting", "pending", *counts))
+    words += [f"{counts[s]} {one_line(s)}" for s in order if s != "succeeded" and counts.get(s)]
+    if number := overview.get("parked"):
+        why = "; ".join(_parked_words(each) for each in parked)
+        words.append(f"parked: {number} ({why})" if why else f"parked: {number}")
     return ", ".join(words)
 
 
-def _row(info: RunInfo) -> tuple[str, ...]:
-    tasks = f"{info.counts.get('succeeded', 0)}/{sum(info.counts.values())}" if info.counts else "-"
-    cells = (info.run_id, rundir.effective_status(info), info.target, tasks)
-    return (*(one_line(cell, 100) or "-" for cell in cells), clock(info.started_at), run_duration(info))
+def _parked_words(told: dict[str, Any]) -> str:
+    """Word what a function's tasks wait for: ``fetch, ConnectionError: refused, 12 tasks since 14:03:07``."""
+    name = one_line(str(told["task"] or told["function"].rpartition(".")[2]), 60)
+    since = datetime.fromtimestamp(told["since"]).astimezone().strftime("%H:%M:%S")
+    return f"{name}, {one_line(told['error'], 100)}, {count(told['tasks'], 'task')} since {since}"
 
 
-def _failures_command(run_dir: Path) -> str:
+def failures_command(run_dir: Path) -> str:
     """Word the command that lists the failures of this run, so that it finds this run and no other."""
     run_dir = run_dir.resolve()
     home = run_dir.parent
@@ -137,3 +173,9 @@ def _failures_command(run_dir: Path) -> str:
     except (ScalableError, OSError):  # the manifest here does not say, or there is no "here" any more
         usual = False
     return command if usual else f"{command} --runs-dir {shlex.quote(locate.shown_path(home))}"
+
+
+def _row(info: RunInfo) -> tuple[str, ...]:
+    tasks = f"{info.counts.get('succeeded', 0)}/{sum(info.counts.values())}" if info.counts else "-"
+    cells = (info.run_id, rundir.effective_status(info), info.target, tasks)
+    return (*(one_line(cell, 100) or "-" for cell in cells), clock(info.started_at), run_duration(info))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
 from distributed.client import AllExit
 from distributed.comm.core import CommClosedError
 
 from scalable.client import ScalableClient
 from scalable.client.orders import Orders
-from scalable.engine.messages import topic
+from scalable.engine.messages import HEARD, REQUESTS, STOPPED, topic
 from scalable.engine.supervisor import Supervisor
+from scalable.engine.warden import Warden
 from scalable.engine.witness import Witness
 from scalable.errors import SessionError
 from scalable.targets import provider
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping
 
     from distributed import Client
@@ -31,6 +34,7 @@ __all__ = ["Link"]
 
 OVERVIEW_TIMEOUT_S = 2
 DETACH_TIMEOUT_S = 10
+ECHO_TIMEOUT_S = 2.0
 GONE = (OSError, TimeoutError, CommClosedError, AttributeError, RuntimeError)
 """What Dask raises where it cannot ask its scheduler: it does not answer, or the client is closed."""
 
@@ -51,7 +55,10 @@ class Link:
         self._running: Running | None = None
         self._client: ScalableClient | None = None
         self._attached = False
+        self._terms: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
+        self._echoes: dict[str, asyncio.Event] = {}
+        self.stopped: str | None = None  # why the supervisor stopped the session
 
     def open(self, environ: Mapping[str, str]) -> ScalableClient:
         """Start and connect everything; raises ``SessionError`` where that cannot be done."""
@@ -68,29 +75,49 @@ class Link:
             _require_scalable(client)
             client.register_plugin(Supervisor())
             client.register_plugin(Witness())
+            client.register_plugin(Warden())
         except ValueError as error:
             msg = f"the scheduler takes no plugins, and scalable works inside it: {error}"
             raise SessionError(msg) from error
-        run_id = self._journal.run_id
-        client.subscribe_topic(topic(run_id), self._heard)
-        client.sync(
-            client.scheduler.scalable_attach, run_id=run_id, client=client.id, default=default, owner=owner
-        )
+        self._terms = {
+            "client": client.id,
+            "default": default,
+            "owner": owner,
+            "max_failures": self._plan.max_failures,
+        }
+        client.sync(self._introduce)
         self._attached = True
-        client._before_close = self._detach  # noqa: SLF001 - its session's to set
+        client._before_close, client._ask = self._detach, self._ask  # noqa: SLF001 - its session's to set
+        client._reconnected = self._introduce  # noqa: SLF001 - as above
+
+    async def _introduce(self) -> None:
+        """Tell the scheduler of the session: at its start, and again when a connection was lost."""
+        run_id, client = self._journal.run_id, cast("Any", self.client)
+        # Before the supervisor knows the session: an event that nobody listens to is lost.
+        client._event_handlers.pop(topic(run_id), None)  # noqa: SLF001 - Dask would not subscribe once more
+        client.subscribe_topic(topic(run_id), self._heard)
+        await client.scheduler.scalable_attach(run_id=run_id, **self._terms)
 
     def overview(self) -> dict[str, int]:
         """How many tasks are in which state; empty while the scheduler can't be asked."""
+        counts: dict[str, int] = self._asked("scalable_overview") or {}
+        return counts
+
+    def parked(self) -> list[dict[str, Any]]:
+        """What the parked tasks wait for; empty while the scheduler can't be asked."""
+        told: list[dict[str, Any]] = self._asked("scalable_parked") or []
+        return told
+
+    def _asked(self, what: str) -> Any:
         client: Any = self.client
         try:
-            counts: dict[str, int] = client.sync(
-                client.scheduler.scalable_overview,
+            return client.sync(
+                getattr(client.scheduler, what),
                 run_id=self._journal.run_id,
                 callback_timeout=OVERVIEW_TIMEOUT_S,
             )
         except GONE:
-            return {}
-        return counts
+            return None
 
     def close(self) -> dict[str, int]:
         """End client and cluster; returns how many tasks ended how."""
@@ -105,10 +132,44 @@ class Link:
     def _heard(self, event: tuple[float, dict[str, list[dict[str, Any]]]]) -> None:
         """Write what the supervisor tells. Runs on the client's event loop, ahead of the results."""
         for file, records in event[1].items():
+            if file == REQUESTS:
+                self._do(records)
+                continue
+            if file == STOPPED:
+                self.stopped = self.client._stopped = str(records[-1]["reason"])  # noqa: SLF001 - likewise
+                continue
+            if file == HEARD:
+                self._echoed(records)
+                continue
             self._journal.append(file, records)
             if file == "failures":
                 for record in records:
                     self.client._heard(record)  # noqa: SLF001 - its session's to call
+
+    def _echoed(self, records: list[dict[str, Any]]) -> None:
+        for record in records:
+            if (waits := self._echoes.get(record["token"])) is not None:
+                waits.set()
+
+    async def _ask(self, what: str, **fields: Any) -> dict[str, Any]:
+        """Ask the scheduler what it answers with records: they are written after all that was told before."""
+        scheduler: Any = self.client.scheduler
+        token = uuid.uuid4().hex
+        self._echoes[token] = heard = asyncio.Event()
+        try:
+            answer: dict[str, Any] = await getattr(scheduler, what)(token=token, **fields)
+            if answer["told"]:
+                with suppress(TimeoutError):  # told while the connection was lost: nobody will hear it
+                    await asyncio.wait_for(heard.wait(), ECHO_TIMEOUT_S)
+        finally:
+            del self._echoes[token]
+        self._heard((0.0, answer["records"]))
+        return answer
+
+    def _do(self, requests: list[dict[str, Any]]) -> None:
+        for request in requests:
+            if request["what"] == "replace" and self._running is not None:
+                self._running.replace(request["worker"])
 
     def _detach(self) -> None:
         """Fetch the last records, and let the supervisor forget the session."""
@@ -118,13 +179,10 @@ class Link:
         client: Any = self.client
         try:
             last = client.sync(
-                client.scheduler.scalable_detach,
-                run_id=self._journal.run_id,
-                callback_timeout=DETACH_TIMEOUT_S,
+                self._ask, "scalable_detach", run_id=self._journal.run_id, callback_timeout=DETACH_TIMEOUT_S
             )
         except GONE:
             return  # the scheduler is gone: what it had not told is lost with it
-        self._heard((0.0, last["records"]))
         self._counts = last["counts"]
 
 

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from scalable import context
+from scalable import context, places
+from scalable.core.failure import ExceptionInfo
+from scalable.core.policy import dotted_name
+from scalable.core.text import MESSAGE_BYTES, clean, clip, text_of
 from scalable.errors import SessionError
 from scalable.journal import rundir
-from scalable.journal.records import utc
+from scalable.journal.records import FailureRecord, fields_of, utc
 from scalable.journal.writer import JournalWarning, Writer
 from scalable.manifest import Manifest, from_mapping, load
 from scalable.plan import Plan, resolve
@@ -27,13 +30,15 @@ from scalable.session.endings import Endings, Terminated
 from scalable.session.host import this_host
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from scalable.client import ScalableClient
     from scalable.session.link import Link
 
 __all__ = ["ScalableSession"]
+
+REASON_BYTES = 500  # of `run.json`: the whole message is in `failures.jsonl`
 
 
 class ScalableSession:
@@ -57,7 +62,7 @@ class ScalableSession:
         self._state = "new"
 
     @classmethod
-    def from_yaml(cls, path: str | os.PathLike[str] = "scalable.yaml", target: str | None = None) -> Self:
+    def from_yaml(cls, path: str | os.PathLike[str] = places.MANIFEST, target: str | None = None) -> Self:
         """Read a manifest. ``target=None`` means ``$SCALABLE_TARGET``, else "auto".
 
         Raises :class:`~scalable.errors.ManifestError` with every problem of the file and its place.
@@ -96,6 +101,14 @@ class ScalableSession:
             self._plan = resolve(self._manifest, self._wanted, os.environ, this_host())
         return self._plan
 
+    def limit_failures(self, most: int) -> None:
+        """Stop the run when more than ``most`` tasks failed for good, whatever the manifest says."""
+        if self._state != "new":
+            msg = f"this session is {self._state}: its failures are limited before it starts"
+            raise SessionError(msg)
+        self._manifest = msgspec.structs.replace(self._manifest, max_failures=most)
+        self._plan = None
+
     @property
     def target_name(self) -> str:
         """The target that was chosen."""
@@ -108,6 +121,11 @@ class ScalableSession:
             msg = "the session has no run directory yet: start() makes it"
             raise SessionError(msg)
         return self._run_dir
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the run was stopped before its end, in words; ``None`` where it was not."""
+        return self._link.stopped if self._link is not None else None
 
     @property
     def client(self) -> ScalableClient:
@@ -141,6 +159,7 @@ class ScalableSession:
             client = self._link.open(os.environ)
             self._outside, self._inside = context.current.get(), context.Context(settings)
             context.current.set(self._inside)
+            context.process.open(settings)
             self._endings.opened()
             self._state = "open"
         except BaseException as error:
@@ -157,10 +176,22 @@ class ScalableSession:
         return plan
 
     def overview(self) -> dict[str, int]:
-        """How many tasks are in which state now; empty unless the session is open."""
+        """How many tasks are in which state now; empty unless the session is open.
+
+        ``parked`` is there where some of the waiting ones are parked; ``session.parked()`` says why.
+        """
         if self._link is None or self._state != "open":
             return {}
         return self._link.overview()
+
+    def parked(self) -> list[dict[str, Any]]:
+        """What is parked until it works again: ``function``, ``task``, ``error``, ``tasks`` and ``since``.
+
+        ``tasks`` is how many wait, ``since`` seconds since the epoch. Empty unless the session is open.
+        """
+        if self._link is None or self._state != "open":
+            return []
+        return self._link.parked()
 
     def close(self, error: BaseException | None = None) -> None:
         """End the run and everything it started; calling it again does nothing.
@@ -182,11 +213,24 @@ class ScalableSession:
                 if self._link is not None:
                     counts = self._link.close()
             finally:
-                if self._outside is not None and context.current.get() is self._inside:
-                    context.current.set(self._outside)
-                self._close_journal(error, counts)
-                self._state = "closed"
+                self._ended(self._cause(error), counts)
             self._warn_of_losses()
+
+    def _ended(self, error: BaseException | None, counts: dict[str, int]) -> None:
+        try:
+            if self._inside is not None:
+                context.process.close(self._inside.settings)
+            if self._outside is not None and context.current.get() is self._inside:
+                context.current.set(self._outside)
+            self._close_journal(error, counts)
+        finally:
+            self._state = "closed"  # whatever went wrong: to close again would do no better
+
+    def _cause(self, error: BaseException | None) -> BaseException | None:
+        """What ended the run: that it was stopped is worth more than what followed from it."""
+        if self.stopped is None or _status(error) == "interrupted":
+            return error
+        return SessionError(self.stopped)
 
     def __enter__(self) -> ScalableClient:
         return self.start()
@@ -204,16 +248,14 @@ class ScalableSession:
     def _settings(self) -> context.Settings:
         cache = self._manifest.cache
         return context.Settings(
-            cache_dir=str(self._absolute(os.environ.get("SCALABLE_CACHE_DIR") or cache.dir)),
+            cache_dir=str(places.cache_dir(cache.dir, os.environ).absolute()),
             cache_size_limit=cache.size_limit,
             redact=self._manifest.redacted,
+            main=None if (main := context.main_module()) in context.MAIN else main,
         )
 
-    def _absolute(self, path: str) -> Path:
-        return Path(self._manifest.expand(path, os.environ)).expanduser().absolute()
-
     def _open_journal(self, plan: Plan) -> None:
-        runs_dir = self._absolute(os.environ.get("SCALABLE_RUNS_DIR") or self._manifest.telemetry.runs_dir)
+        runs_dir = places.runs_dir(self._manifest.telemetry.runs_dir, os.environ).absolute()
         try:
             self._run_dir, self._info = rundir.create(
                 runs_dir,
@@ -238,7 +280,7 @@ class ScalableSession:
             return  # there is none: that is why the session could not start
         now, status = time.time(), _status(error)
         if error is not None and status == "failed":
-            self._writer.append("failures", [_session_failed(error, now)])
+            self._writer.append("failures", [fields_of(_session_failed(error, now))])
         self._writer.close()
         info = msgspec.structs.replace(
             self._info,
@@ -264,6 +306,10 @@ class ScalableSession:
         where = f" in {self._run_dir}" if self._run_dir is not None else ""
         return f"<ScalableSession {self._manifest.project.name!r}: {self._state}{where}>"
 
+    def __rich_console__(self, console: Any, _options: Any) -> Iterator[Any]:
+        """Let rich colour numbers and paths; brackets in names stay brackets."""
+        yield console.render_str(repr(self), markup=False, emoji=False)
+
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}</p>"
 
@@ -285,20 +331,17 @@ def _status(error: BaseException | None) -> rundir.Status:
 
 
 def _reason(error: BaseException) -> str:
-    name, message = type(error).__name__, str(error)
-    return f"{name}: {message}"[:500] if message else name
+    name, message = type(error).__name__, text_of(error)
+    return clip(f"{name}: {message}" if message else name, REASON_BYTES)
 
 
-def _session_failed(error: BaseException, now: float) -> dict[str, Any]:
-    from scalable.core.policy import dotted_name
-    from scalable.core.text import clip
-
-    return {
-        "at": utc(now),
-        "event": "session_failed",
-        "exception": {"type": dotted_name(type(error)), "message": clip(str(error), 4096), "chain": []},
-        "reason": "the session ended with an error",
-    }
+def _session_failed(error: BaseException, now: float) -> FailureRecord:
+    return FailureRecord(
+        at=utc(now),
+        event="session_failed",
+        exception=ExceptionInfo(clean(dotted_name(type(error))), clip(text_of(error), MESSAGE_BYTES)),
+        reason="the session ended with an error",
+    )
 
 
 def _versions() -> dict[str, str]:

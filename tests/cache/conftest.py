@@ -25,7 +25,10 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start Python programs that share one module, ``shared``, with a hash seed of their own."""
 
     def run(shared: str, program: str, seed: int = 0) -> subprocess.Popen[str]:
-        (tmp_path / "shared.py").write_text(shared, encoding="utf-8")
+        module = tmp_path / "shared.py"
+        if not module.exists():  # a program that has started may be reading it
+            module.write_text(shared, encoding="utf-8")
+        assert module.read_text(encoding="utf-8") == shared
         path = os.pathsep.join([str(tmp_path), *sys.path])
         env = os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": path}
         return subprocess.Popen(

@@ -282,6 +282,22 @@ def test_methods_key_their_object_and_super_is_no_obstacle():
     assert len(calls) == 3
 
 
+def test_the_key_of_a_method_says_how_to_ask_for_it():
+    class Model:
+        @cacheable(self=ObjectType)
+        def run(self, x):
+            return x
+
+    model = Model()
+    assert model.run(2) == 2
+    assert Model.run.explain(model, 2).hit
+    assert type(model).run.cache_key(model, 2) == Model.run.cache_key(model, x=2)
+    with pytest.raises(
+        TypeError, match=r"'x'; of a method, pass the object too: type\(obj\).run.cache_key\(obj, ..."
+    ):
+        model.run.cache_key(2)
+
+
 def test_declared_arguments_are_checked_by_type():
     @cacheable(n=int, s=str | None, o=object, v=ValueType)
     def f(n, s="", o=None, v=0):

@@ -9,6 +9,7 @@ import functools
 import itertools
 import operator
 import re
+import sys
 import threading
 import uuid
 from collections import Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
@@ -18,6 +19,7 @@ from decimal import Decimal
 from fractions import Fraction
 from io import BytesIO
 from pathlib import PurePosixPath, PureWindowsPath
+from types import ModuleType, SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -27,6 +29,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scalable import context
 from scalable.cache.atoms import qualified
 from scalable.cache.key import Unkeyable, encode
 
@@ -462,8 +465,28 @@ def test_a_recursion_error_of_the_object_itself_is_not_blamed_on_nesting():
         encode([Endless()])
 
 
-def test_the_main_module_has_one_name_in_all_processes():
-    assert qualified("__mp_main__", "f") == qualified("__main__", "f") == "__main__.f"
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        ({"__file__": "/some/where/flow.py"}, "flow"),
+        ({"__file__": "my-flow.py"}, "workflow_my_flow"),
+        ({"__file__": "/p/run.py", "__spec__": SimpleNamespace(name="project.run")}, "project.run"),
+        ({"__file__": "/p/__main__.py", "__spec__": SimpleNamespace(name="__main__")}, "__main__"),
+        ({}, "__main__"),
+    ],
+)
+def test_the_main_module_is_called_as_others_would_import_it(monkeypatch, found, name):
+    main = ModuleType("__main__")
+    vars(main).update(found)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.delitem(sys.modules, "__mp_main__", raising=False)
+    assert qualified("__mp_main__", "f") == qualified("__main__", "f") == f"{name}.f"
+
+
+def test_a_worker_calls_the_main_module_as_its_session_does():
+    token = context.current.set(context.Context(context.Settings(main="flow")))
+    assert qualified("__main__", "f") == "flow.f"
+    context.current.reset(token)
 
 
 def test_long_contents_count_by_their_digest():

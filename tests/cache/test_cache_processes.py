@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -105,6 +107,77 @@ if __name__ == "__main__":
     main.write_text(program, encoding="utf-8")
     run = start(SHARED, f"import os, sys; os.execv(sys.executable, [sys.executable, {str(main)!r}])")
     assert run.communicate(timeout=60)[0] == "True\n"
+
+
+FLOW = """
+import dataclasses
+from scalable.cache import cacheable
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+@cacheable
+def f(point):
+    print("computing", flush=True)
+    return Point(point.x + 1)
+
+def key():
+    return f.cache_key(Point(1))
+
+def main(client=None):
+    print(key(), isinstance(f(Point(1)), Point), flush=True)
+    if client is not None:
+        print(client.submit(key).result(), flush=True)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_call_has_one_key_however_its_file_is_started(tmp_path):
+    (tmp_path / "flow.py").write_text(FLOW, encoding="utf-8")
+    printed = [
+        subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for arguments in (
+            ["flow.py"],
+            ["-m", "flow"],
+            ["-c", "import flow; flow.main()"],
+            ["-m", "scalable", "run", "flow.py"],
+        )
+    ]
+    keys = [line.split()[0] for text in printed for line in text.splitlines() if len(line.split()[0]) == 64]
+    assert len(keys) == 5
+    assert len(set(keys)) == 1
+    assert printed[0].count("computing") == 1
+    assert "False" not in "".join(printed)
+    assert "computing" not in printed[1]
+
+
+@pytest.mark.parametrize("result", ["point.x + 1", "'x' * 1_000_000"])
+def test_a_result_that_another_start_imported_is_of_the_main_modules_own_class(tmp_path, result):
+    (tmp_path / "flow.py").write_text(FLOW.replace("point.x + 1", result), encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for arguments in (["-c", "import flow; flow.main()"], ["flow.py"]):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert "computing" not in done.stdout
+    assert "True" in done.stdout
 
 
 def test_two_processes_compute_a_key_once(start):

@@ -342,7 +342,7 @@ def test_another_directory_can_be_named(cache_dir, monkeypatch, tmp_path):
 def test_variables_and_home_are_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SCRATCH", "scratch")
-    monkeypatch.setenv("SCALABLE_CACHE_DIR", "~/$SCRATCH")
+    monkeypatch.setenv("SCALABLE_CACHE_DIR", "~/${SCRATCH}")
     make(1)
     make(1)
     assert (tmp_path / "scratch" / "cache.db").exists()

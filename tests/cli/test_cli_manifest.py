@@ -120,8 +120,8 @@ def test_an_unknown_target_is_wrong_usage(cli, workdir):
 
 def test_a_plan_that_cannot_be_written_is_an_error(cli, workdir):
     (workdir / "scalable.yaml").write_text(MANIFEST, encoding="utf-8")
-    code, _, err = cli("plan", "-o", "no/plan.json")
-    assert code == 1
+    code, out, err = cli("plan", "-o", "no/plan.json")
+    assert (code, out) == (1, "")
     assert (
         err == "scalable: error: no/plan.json: the plan cannot be written there: No such file or directory\n"
     )

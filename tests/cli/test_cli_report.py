@@ -77,12 +77,43 @@ def test_without_runs_there_is_nothing_to_report(cli):
 
 
 def test_runs_are_looked_for_where_it_is_said(cli, runs, workdir):
-    assert cli("report", "--runs-dir", "elsewhere").code == 1
-    assert cli("runs", "--runs-dir", "elsewhere").out == "No runs yet.\n"
+    (workdir / "empty").mkdir()
+    assert cli("report", "--runs-dir", "empty").code == 1
+    assert cli("runs", "--runs-dir", "empty").out == "No runs yet.\n"
     (workdir / "there").mkdir()
     (workdir / ".scalable" / "runs").rename(workdir / "there" / "runs")
     assert len(cli("runs", "--runs-dir", "there/runs").out.splitlines()) == 3
     assert cli("report", "--runs-dir", "there/runs").code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [("elsewhere", "there is no such directory"), ("flow.py", "is no directory")]
+)
+@pytest.mark.parametrize(
+    "command", [["runs", "--runs-dir"], ["report", "--runs-dir"], ["cache", "stats", "--dir"]]
+)
+def test_a_directory_that_is_named_and_is_none_is_an_error(cli, runs, command, given, words):
+    assert cli(*command, given) == (1, "", f"scalable: error: {given}: {words}\n")
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", '{"schema": 1'])
+def test_a_run_that_is_damaged_is_named_as_such(cli, runs, workdir, content):
+    newest, oldest = (run["run_id"] for run in json.loads(cli("runs", "--json").out))
+    info = workdir / ".scalable" / "runs" / newest / "run.json"
+    info.unlink()
+    if content is not None:
+        info.write_text(content, encoding="utf-8")
+    listed = cli("runs").out.splitlines()
+    assert listed[1].startswith(oldest)
+    assert listed[2].startswith(f"{newest}  damaged  run.json: ")
+    assert json.loads(cli("runs", "--json").out)[1]["status"] == "damaged"
+    for name in (newest, newest[-8:], str(info.parent)):
+        code, out, err = cli("report", "--run", name)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"scalable: error: the run in .scalable/runs/{newest} is damaged, run.json: ")
+    (info.parent.parent / oldest / "run.json").unlink()
+    assert "is damaged, run.json: " in cli("report").err
+    assert len(cli("runs").out.splitlines()) == 2
 
 
 def test_last_and_run_exclude_each_other(cli):

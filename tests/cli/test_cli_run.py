@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 
@@ -24,6 +25,13 @@ def half(number):
 def main(client, count="5"):
     print(client.collect(client.map(half, range(int(count)))).summary())
 """
+LATER = """
+    import time
+    from scalable.journal.rundir import create
+    from pathlib import Path
+    at = time.time() + 60
+    create(Path(".scalable/runs"), project="later", target="t", provider="p", now=at, versions={})
+"""
 SEE = "see the failures: scalable report --last --failures"
 
 PROGRAM = """
@@ -37,6 +45,11 @@ if __name__ == "__main__":
 """
 
 
+def anywhere(out):
+    """What was printed, without the name of the run."""
+    return re.sub(r"\(\S*/run-[^\s/]+\)", "(RUN)", out)
+
+
 def run_infos(directory):
     return [read_info(path) for path in (directory / ".scalable" / "runs").iterdir()]
 
@@ -45,14 +58,30 @@ def test_a_run_without_failures_is_done(cli, workflow):
     workflow(FAILING)
     code, out, err = cli("run", "flow.py", "3")
     assert (code, err) == (0, "")
-    assert out == "3 of 3 succeeded, 0 failed\ncompleted: 3 of 3 tasks succeeded\n"
+    assert anywhere(out) == "3 of 3 succeeded, 0 failed\ncompleted: 3 of 3 tasks succeeded (RUN)\n"
+
+
+def test_the_verdict_says_where_the_run_is_so_that_it_is_found_later(cli, workflow, workdir):
+    workflow(FAILING)
+    first = cli("run", "flow.py").out.splitlines()[1]
+    cli("run", "flow.py", "3")
+    where = first.rpartition(" (")[2].removesuffix(")")
+    assert (workdir / where / "run.json").exists()
+    assert cli("report", "--run", where).out.startswith(f"{where.rpartition('/')[2]}: completed: 4 of 5")
+
+
+def test_the_hint_names_a_run_that_is_not_the_last_by_its_id(cli, workflow, workdir):
+    workflow(FAILING + LATER)
+    hint = cli("run", "flow.py").out.splitlines()[-1]
+    (own,) = [run for run in run_infos(workdir) if run.project != "later"]
+    assert hint == f"see the failures: scalable report --run {own.run_id} --failures"
 
 
 def test_permanent_failures_are_told_by_the_exit_code(cli, workflow):
     workflow(FAILING)
     code, out, err = cli("run", "flow.py")
     assert (code, err) == (3, "")
-    assert out.splitlines()[1:] == ["completed: 4 of 5 tasks succeeded, 1 failed", SEE]
+    assert anywhere(out).splitlines()[1:] == ["completed: 4 of 5 tasks succeeded, 1 failed (RUN)", SEE]
 
 
 def test_the_hint_names_runs_that_are_elsewhere(cli, workflow):
@@ -72,7 +101,7 @@ def test_the_hint_names_them_where_the_manifest_here_cannot_tell(cli, workflow, 
 def test_what_the_workflow_raised_is_one_sentence_with_its_place(cli, workflow, workdir):
     workflow('def main(client):\n    raise ValueError("no\\nsuch thing")\n')
     code, out, err = cli("run", "flow.py")
-    assert (code, out) == (1, "failed: no tasks\n")
+    assert (code, anywhere(out)) == (1, "failed: an error ended the run; no tasks (RUN)\n")
     assert err == "scalable: error: flow.py raised ValueError: no such thing (flow.py:2)\n"
     assert info(workdir).status == "failed"
 
@@ -81,7 +110,8 @@ def test_an_error_of_a_task_is_placed_in_the_task(cli, workflow):
     workflow("def task():\n    raise KeyError('x')\n\ndef main(client):\n    client.submit(task).result()\n")
     code, out, err = cli("run", "flow.py")
     assert code == 1
-    assert out.splitlines() == ["failed: 0 of 1 task succeeded, 1 failed", SEE]
+    words = "failed: an error ended the run; 0 of 1 task succeeded, 1 failed (RUN)"
+    assert anywhere(out).splitlines() == [words, SEE]
     assert err == "scalable: error: flow.py raised KeyError: 'x' (flow.py:2)\n"
 
 
@@ -95,16 +125,24 @@ def test_debug_shows_the_workflows_own_traceback(cli, workflow):
 @pytest.mark.parametrize(
     ("end", "code", "err", "state"),
     [
-        ("sys.exit()", 0, "", "completed"),
-        ("sys.exit(0)", 0, "", "completed"),
-        ("sys.exit(7)", 7, "", "failed"),
-        ("sys.exit('no luck')", 1, "no luck\n", "failed"),
+        ("sys.exit()", 0, "", "completed:"),
+        ("sys.exit(0)", 0, "", "completed:"),
+        ("sys.exit(7)", 7, "", "failed: an error ended the run;"),
+        ("sys.exit('no luck')", 1, "no luck\n", "failed: an error ended the run;"),
     ],
 )
 def test_an_exit_passes_through(cli, workflow, workdir, end, code, err, state):
     workflow(f"import sys\ndef main(client): {end}\n")
-    assert cli("run", "flow.py") == (code, f"{state}: no tasks\n", err)
-    assert info(workdir).status == state
+    done = cli("run", "flow.py")
+    assert (done.code, anywhere(done.out), done.err) == (code, f"{state} no tasks (RUN)\n", err)
+    assert info(workdir).status == state.partition(":")[0]
+
+
+@pytest.mark.parametrize(("end", "code"), [("sys.exit()", 3), ("sys.exit(0)", 3), ("sys.exit(7)", 7)])
+def test_an_exit_without_a_word_of_its_own_does_not_hide_failed_tasks(cli, workflow, end, code):
+    collect = "client.collect([client.submit(int, 'x')])"
+    workflow(f"import sys\ndef main(client):\n    {collect}\n    {end}\n")
+    assert cli("run", "flow.py").code == code
 
 
 def test_an_exit_of_the_top_level_passes_through_too(cli, workflow, workdir):
@@ -306,7 +344,8 @@ def test_records_that_cannot_be_read_matter_less_than_what_was_raised(cli, workf
 
 def test_ctrl_c_in_the_workflow_ends_the_run_as_interrupted(cli, workflow, workdir):
     workflow("import signal\ndef main(client): signal.raise_signal(signal.SIGINT)\n")
-    assert cli("run", "flow.py") == (130, "interrupted: no tasks\n", "")
+    code, out, err = cli("run", "flow.py")
+    assert (code, anywhere(out), err) == (130, "interrupted: no task ended (RUN)\n", "")
     assert info(workdir).status == "interrupted"
 
 
@@ -322,7 +361,7 @@ def test_ctrl_c_while_the_session_closes_is_told_by_the_code(cli, workflow, monk
     monkeypatch.setattr(Link, "close", interrupted)
     workflow("def main(client): pass\n")
     code, out, err = cli("run", "flow.py")
-    assert (code, out, err) == (130, "completed: no tasks\n", "")
+    assert (code, anywhere(out), err) == (130, "completed: no tasks (RUN)\n", "")
 
 
 WAITING = """
@@ -409,7 +448,7 @@ def test_a_terminal_shows_one_moving_line(workflow, workdir):
         assert running.wait(60) == 0
     assert "terminals: False False\r\n" in text
     assert "[####" not in text  # Dask's own bar
-    assert text.rpartition("\x1b[2K")[2].splitlines() == ["completed: 3 of 3 tasks succeeded"]
+    assert anywhere(text.rpartition("\x1b[2K")[2]).splitlines() == ["completed: 3 of 3 tasks succeeded (RUN)"]
     assert text.rfind("\x1b[?25l") < text.rfind("\x1b[?25h")  # the cursor is there again
 
 
@@ -451,3 +490,58 @@ def test_a_run_can_be_read_as_data_afterwards(cli, workflow, workdir):
     cli("run", "flow.py")
     (run,) = json.loads(cli("runs", "--json").out)
     assert run["counts"]["failed"] == 1
+
+
+# --- stopped, and elsewhere than asked ----------------------------------------------------------------------
+
+ALL_FAIL = """
+def half(number):
+    raise ValueError(f"no. {number}")
+
+def main(client, how="collect"):
+    futures = client.map(half, range(40))
+    if how == "collect":
+        client.collect(futures)
+    else:
+        client.gather(futures)
+"""
+STOPPED = "the run was stopped: 4 tasks failed, more than max_failures=3"
+
+
+@pytest.mark.parametrize("told_by", ["option", "manifest"])
+def test_a_run_that_was_stopped_could_not_do_what_was_asked_for(cli, workflow, workdir, told_by):
+    limit = ["--max-failures", "3"] if told_by == "option" else []
+    workflow(ALL_FAIL, manifest=MANIFEST + ("" if limit else "max_failures: 3\n"))
+    code, out, err = cli("run", *limit, "flow.py")
+    assert code == 1
+    (failed,) = re.findall(r"^failed: .*0 of 40 tasks succeeded, (\d) failed, \d+ cancelled", out)
+    assert failed in "45"  # one more may be under way
+    assert STOPPED in err
+    (info,) = run_infos(workdir)
+    assert (info.status, info.reason) == ("failed", f"SessionError: {STOPPED}")
+    assert f"SessionError — {STOPPED}" in cli("report", "--last", "--failures").out
+
+
+def test_a_workflow_that_raises_when_it_is_stopped_is_told_as_usual(cli, workflow):
+    workflow(ALL_FAIL)
+    code, _, err = cli("run", "--max-failures", "3", "flow.py", "gather")
+    assert code == 1
+    assert "flow.py raised" in err
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "1.5"])
+def test_a_limit_is_a_whole_number(cli, workflow, text):
+    workflow(ALL_FAIL)
+    code, _, err = cli("run", f"--max-failures={text}", "flow.py")
+    assert code == 2
+    assert f"--max-failures takes a whole number from 0, not '{text}'" in err
+
+
+def test_a_fallback_is_told_once(cli, workflow):
+    components = "components: {big: {memory: 900TiB, fallback: small}, small: {}}\n"
+    workflow(FAILING, manifest=MANIFEST + components)
+    code, _, err = cli("run", "flow.py", "2")
+    assert code == 0
+    assert err.startswith("warning: Component `big` (900 TiB) does not fit this machine (")
+    assert err.endswith("): its tasks run in `small`\n")
+    assert err.count("\n") == 1

@@ -61,6 +61,36 @@ def test_a_policy_holds_for_submit_as_well(live):
     assert task.result(PATIENCE_S) == 3
 
 
+def test_a_policy_holds_for_a_submit_with_keywords_of_its_own(live):
+    with live.client.policy(retries=2):
+        task = live.client.submit(flaky, 2, timeout=60, task="own name")
+        tasks = live.client.map(flaky, [2, 2], timeout=60)
+    assert task.result(PATIENCE_S) == 3
+    assert live.client.gather(tasks) == [3, 3]
+    assert live.end_of(task)["task"] == "own name"
+
+
+def test_the_inner_of_two_policies_counts_keyword_by_keyword(live):
+    with live.client.policy(retries=2, task="outer"), live.client.policy(task="inner"):
+        task = live.client.submit(flaky, 2)
+    assert task.result(PATIENCE_S) == 3
+    assert live.end_of(task)["task"] == "inner"
+    with live.client.policy(retries=5), live.client.policy(retry=Retry(retries=1, base=0.01)):
+        two = live.client.submit(flaky, 2)
+        one = live.client.submit(flaky, 1, task="named")
+    assert isinstance(two.exception(PATIENCE_S), ConnectionError)
+    assert one.result(PATIENCE_S) == 2
+
+
+def test_an_inner_component_takes_the_place_of_an_outer_one(live):
+    with live.client.policy(tag="single"):
+        single = live.client.submit(inc, 1, timeout=60)
+        analysis = live.client.submit(inc, 2, tag="analysis")
+    assert live.client.gather([single, analysis]) == [2, 3]
+    assert live.end_of(single)["component"] == "single"
+    assert live.end_of(analysis)["component"] == "analysis"
+
+
 def test_a_wrong_policy_is_refused_when_it_is_named(live):
     with pytest.raises(PlanError, match="unknown component"):
         live.client.policy(tag="nowhere")

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import sys
+import threading
+import time
 from collections import namedtuple
 from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
-from live import PATIENCE_S, fail, flaky, inc
+from live import PATIENCE_S, fail, flaky, inc, touch_and_wait, until
 
-from scalable import Failure, Retry, SessionError, UpstreamFailed, current_attempt
+from scalable import Failure, Retry, TransientError, UpstreamFailed, current_attempt
+from scalable.client import bar, partial
 
 Pair = namedtuple("Pair", "left right")
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
 
 
 def fail_until(path):
@@ -23,6 +33,12 @@ def fail_until(path):
 def until_attempt(number):
     if current_attempt().number < number:
         raise ConnectionError("not yet")
+    return current_attempt().number
+
+
+def until_third(error):
+    if current_attempt().number < 3:
+        raise error
     return current_attempt().number
 
 
@@ -155,6 +171,13 @@ def test_collect_refuses_what_is_no_future(live):
         live.client.collect([good, 5])
 
 
+@pytest.mark.parametrize("what", ["one future", "int"])
+def test_collect_of_a_single_thing_says_how_to_write_it(threads, what):
+    single = 5 if what == "int" else threads.client.submit(inc, 1)
+    with pytest.raises(TypeError, match=rf"not {what}; for one, write \[future\]"):
+        threads.client.collect(single)
+
+
 def test_raise_for_failures_raises_a_group_in_order(live):
     good, bad = good_and_bad(live)
     other = live.client.submit(fail, ConnectionError("x"))
@@ -185,6 +208,23 @@ def test_retry_may_change_the_policy(live):
     assert live.client.collect([again]).retry(retry=policy).ok
 
 
+def test_a_changed_count_leaves_the_rest_of_the_tasks_own_policy(live):
+    own = Retry(base=0.01, retries=0, classify=lambda _error: "transient", worker_losses=1)
+    task = live.client.submit(until_third, ValueError("x"), retry=own)
+    outcome = live.client.collect([task])
+    assert outcome.failures[0].rule == "policy-classify"
+    assert outcome.retry(retries=5).results == {0: 3}
+    assert {line["rule"] for line in live.lines("failures", task, event="attempt_failed")} == {
+        "policy-classify"
+    }
+
+
+def test_retry_takes_the_changes_that_it_names(live):
+    outcome = live.client.collect([live.client.submit(fail, ValueError("x"))])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'task'"):
+        outcome.retry(task="fit")
+
+
 def test_retry_heals_what_depended_on_the_failure(live, tmp_path):
     closed = live.client.submit(fail_until, tmp_path / "gate")
     after = live.client.submit(str.upper, closed)
@@ -195,27 +235,123 @@ def test_retry_heals_what_depended_on_the_failure(live, tmp_path):
     assert outcome.retry().results == {0: "OPEN"}
 
 
-def test_a_cancelled_task_is_a_failure_that_cannot_be_retried(live):
-    good = live.client.submit(inc, 1)
+def test_a_cancelled_task_stays_a_failure_when_the_others_are_retried(live, tmp_path):
+    closed = live.client.submit(fail_until, tmp_path / "gate")
     cancelled = live.client.submit(flaky, 1, retry=Retry(base=300, max_delay=300))
     live.told("failures", cancelled)
     cancelled.cancel()
-    outcome = live.client.collect([good, cancelled])
+    outcome = live.client.collect([closed, cancelled])
     assert outcome.failures[1].outcome == "cancelled"
     assert repr(outcome)
     with pytest.raises(ExceptionGroup):
         outcome.raise_for_failures()
-    with pytest.raises(SessionError, match="was cancelled"):
-        outcome.retry()
+    (tmp_path / "gate").touch()
+    again = outcome.retry(retries=1)
+    assert again.results == {0: "open"}
+    assert again.failures[1].outcome == "cancelled"
 
 
-def test_progress_is_shown_where_it_is_asked_for(threads, capsys):
-    threads.client.collect(threads.client.map(inc, range(3)), progress=True)
-    assert "100%" in capsys.readouterr().out
+def test_retry_leaves_alone_what_came_back_meanwhile(live, tmp_path):
+    futures = [live.client.submit(fail_until, tmp_path / f"gate-{number}") for number in range(3)]
+    first, second = live.client.collect(futures), live.client.collect(futures)
+    for number in range(3):
+        (tmp_path / f"gate-{number}").touch()
+    assert first.retry().results == dict.fromkeys(range(3), "open")
+    assert second.retry().results == dict.fromkeys(range(3), "open")
+    assert all(len(live.lines("tasks", each, state="succeeded")) == 1 for each in futures)
+
+
+class Turning:
+    """A future whose task is retried by another thread just when it is looked at."""
+
+    key = "turning"
+
+    def __init__(self, *statuses, error=None):
+        self._statuses = list(statuses)
+        self._error = error
+
+    @property
+    def status(self):
+        return self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+
+    def exception(self):
+        return self._error
+
+    def result(self):
+        return "came back"
+
+
+@pytest.mark.parametrize(
+    "statuses", [("error", "error", "finished"), ("error", "error", "pending"), ("error",)]
+)
+def test_what_comes_back_while_it_is_looked_at_is_a_result(statuses):
+    assert partial.settle([Turning(*statuses)], lambda _good: []) == {"turning": "came back"}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(threads, capsys, monkeypatch):
     threads.client.collect(threads.client.map(inc, range(3)))
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    threads.client.collect(threads.client.map(inc, range(3)))
+    assert sys.stdout.getvalue() == ""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    threads.client.collect(threads.client.map(inc, range(3)))
+    assert sys.stderr.getvalue().split("\r")[-1].startswith(f"[{'#' * 40}] | 100% of 3 | ")
+    assert sys.stdout.getvalue() == ""
+
+
+def test_progress_that_is_asked_for_goes_to_stderr_once(threads, capsys):
+    threads.client.collect(threads.client.map(inc, range(3)), progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert (err.count("\n"), err.count("\r")) == (1, 0)
+    assert "100% of 3" in err
+    threads.client.collect([], progress=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_moves_and_ends_although_a_future_is_cancelled(threads, tmp_path, monkeypatch):
+    slow = threads.client.submit(touch_and_wait, tmp_path / "mark", tmp_path / "gate")
+    waiting = threads.client.submit(flaky, 1, retry=Retry(base=300, max_delay=300))
+    threads.told("failures", waiting)
+    stream = Terminal()
+    shown = threading.Thread(target=bar.show, args=([slow, waiting], None, stream))
+    shown.start()
+    until(lambda: "  0% of 2" in stream.getvalue())
+    waiting.cancel()
+    until(lambda: " 50% of 2" in stream.getvalue())
+    (tmp_path / "gate").touch()
+    shown.join()
+    assert "100% of 2" in stream.getvalue()
 
 
 def test_a_success_after_a_failure_is_no_failure(live):
     task = live.client.submit(flaky, 1, retry=Retry(base=0.01))
     assert live.client.collect([task]).results == {0: 2}
+
+
+def test_a_failure_without_a_record_has_words_whatever_the_exception_is_like(threads):
+    future = threads.client.submit(inc, 1)
+    failure = threads.client._failure_of(future, MuteError())
+    assert failure.exception.message == "<MuteError, whose __str__ raised RuntimeError>"
+
+
+def test_a_failure_says_when_its_attempt_began_how_long_it_took_and_what_wait_it_asked_for(threads):
+    outcome = threads.client.collect([threads.client.submit(fail, TransientError("busy", retry_after=2.5))])
+    failure = outcome.failures[0]
+    assert failure.started_at == pytest.approx(time.time(), abs=PATIENCE_S)
+    assert 0 <= failure.duration_s < PATIENCE_S
+    assert failure.wait_s == 2.5
+
+
+def test_a_failure_under_a_huge_key_has_its_record(threads):
+    key = "k" * 5_000
+    outcome = threads.client.collect([threads.client.submit(fail, KeyError("gone"), key=key)])
+    assert outcome.failures[0].rule == "lookup"
+    (line,) = [line for line in threads.lines("failures") if line["key"].startswith("kkk")]
+    assert len(line["key"]) <= 1024

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from scalable import Failure, Outcome
 from scalable.core.failure import ExceptionInfo
@@ -33,6 +36,13 @@ def test_a_failure_without_words_shows_its_type():
 
 def test_a_long_message_is_cut():
     assert len(repr(outcome({}, {0: failure(message="x" * 1000)})).splitlines()[1]) < 150
+
+
+def test_rich_shows_the_same_words_and_obeys_none():
+    odd = outcome({0: 1}, {"a": failure(message="[red]no[/] :boom:")})
+    console = Console(file=io.StringIO(), width=200)
+    console.print(odd)
+    assert console.file.getvalue() == f"{odd!r}\n"
 
 
 def test_html_is_harmless():

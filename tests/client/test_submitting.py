@@ -8,7 +8,7 @@ import pytest
 from distributed import Client, Future, as_completed, wait
 from live import PATIENCE_S, fail, flaky, inc
 
-from scalable import PlanError, Retry, SessionError, current_attempt
+from scalable import PlanError, Retry, current_attempt
 
 
 def add(left, right):
@@ -72,6 +72,36 @@ def test_a_keyword_that_is_also_a_parameter_of_the_function_is_refused(threads, 
         threads.client.map(function, [1], **{keyword: 5})
 
 
+def test_the_function_in_a_partial_is_the_one_that_is_named(threads):
+    bound = functools.partial(with_timeout, 1)
+    with pytest.raises(
+        TypeError, match=r"with_timeout\(\) has .*functools.partial\(with_timeout, timeout=...\)"
+    ):
+        threads.client.submit(bound, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"retry": 3},
+            "retry takes a Retry or the name of a policy; a number of extra attempts is retries=…, not 3",
+        ),
+        ({"retries": "3"}, "retries takes a whole number of extra attempts, not '3'"),
+        ({"retries": True}, "retries takes a whole number of extra attempts, not True"),
+        ({"task": 5}, "task takes the name of a task, not 5"),
+        ({"tag": 5}, "tag takes the name of a component, not 5"),
+        ({"timeout": []}, "timeout takes seconds, or a text such as '300s' or '5m', not []"),
+        ({"timeout": True}, "timeout takes seconds, or a text such as '300s' or '5m', not True"),
+        ({"idempotent": "no"}, "idempotent takes True or False, not 'no'"),
+    ],
+)
+def test_a_keyword_of_the_wrong_type_says_what_to_pass(threads, given, words):
+    with pytest.raises(TypeError) as caught:
+        threads.client.submit(inc, 1, **given)
+    assert str(caught.value) == words
+
+
 def test_partial_passes_what_would_be_refused(threads):
     bound = functools.partial(with_timeout, timeout=5)
     assert threads.client.submit(bound, 1, timeout=60).result(PATIENCE_S) == (1, 5)
@@ -119,10 +149,9 @@ def test_an_unknown_task_is_a_label(live):
         ({"timeout": "soon"}, PlanError, "timeout='soon' is no duration"),
         ({"timeout": 0}, PlanError, "must be more than 0"),
         ({"timeout": -1}, PlanError, "must be more than 0|is no duration"),
-        ({"isolate": True}, PlanError, "isolate=True is not available"),
-        ({"retries": -1}, ValueError, "retries must be 0 or more"),
-        ({"retries": "3"}, TypeError, "retries must be a whole number"),
-        ({"resources": {"GPU": 1}}, SessionError, "no worker has 1 of resource 'GPU'"),
+        ({"retries": -1}, ValueError, "retries must be from 0 to"),
+        ({"retries": "3"}, TypeError, "retries takes a whole number"),
+        ({"resources": {"GPU": 1}}, PlanError, "no worker has 1 of resource 'GPU'"),
     ],
 )
 def test_what_does_not_exist_is_refused_at_submit(threads, wishes, error, words):
@@ -138,7 +167,7 @@ def test_resources_that_exist_are_added_to_those_of_the_component(threads):
     }
     assert threads.client.submit(inc, 1, resources={token: 1}).result(PATIENCE_S) == 2
     assert threads.client.submit(inc, 1, tag="single", resources={token: 1}).result(PATIENCE_S) == 2
-    with pytest.raises(SessionError, match=f"there is: {token}"):
+    with pytest.raises(PlanError, match=f"there is: {token}"):
         threads.client.submit(inc, 1, resources={token: 99})
 
 

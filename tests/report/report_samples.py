@@ -63,7 +63,7 @@ def a_failure(**changes: Any) -> FailureRecord:
     return FailureRecord(**fields | changes)
 
 
-def an_upstream(call: str, message: str) -> FailureRecord:
+def an_upstream(call: str, root: str | None, message: str = "") -> FailureRecord:
     return FailureRecord(
         event="attempt_failed",
         key=call,
@@ -71,6 +71,7 @@ def an_upstream(call: str, message: str) -> FailureRecord:
         outcome="upstream",
         kind="permanent",
         action="give_up",
+        root=root,
         exception=ExceptionInfo("scalable.errors.UpstreamFailed", message),
     )
 

@@ -31,6 +31,7 @@ def test_the_summary_is_told_in_numbers(here):
         "tasks": {"succeeded": 5, "failed": 1, "cancelled": 0, "total": 6},
         "retries": 2,
         "recovered": 1,
+        "parked": {},
         "lost_s": 0.02,
         "cache": {},
         "records_lost": 0,

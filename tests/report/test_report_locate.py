@@ -177,7 +177,7 @@ def test_a_run_that_cannot_be_read_is_told_as_such(content, reason):
         (run_dir / "run.json").write_bytes(content)
     with pytest.raises(SessionError) as caught:
         load(run_dir)
-    assert str(caught.value).startswith(f"the run in .scalable/runs/{RUN_ID} cannot be read: ")
+    assert str(caught.value).startswith(f"the run in .scalable/runs/{RUN_ID} is damaged, run.json: ")
     assert reason in str(caught.value)
 
 

@@ -118,8 +118,15 @@ def test_the_cache_is_counted():
             {"tasks": {"succeeded": 1, "cancelled": 2}, "failures": (), "retries": 0, "recovered": 0},
             "completed: 1 of 3 tasks succeeded, 2 cancelled",
         ),
-        ({"tasks": {}, "failures": ()}, "completed: no tasks"),
-        ({"tasks": {}, "failures": (), "status": "running"}, "running: no tasks so far"),
+        ({"tasks": {}, "failures": (), "retries": 0}, "completed: no tasks"),
+        (
+            {"tasks": {}, "failures": (), "retries": 0, "status": "running"},
+            "running: no task has ended so far",
+        ),
+        (
+            {"tasks": {}, "failures": (), "retries": 2, "status": "interrupted"},
+            "interrupted: no task ended, 2 retries",
+        ),
         (
             {"status": "running", "retries": 0, "recovered": 0},
             "running: 5 of 6 tasks succeeded so far, 1 failed",
@@ -128,7 +135,14 @@ def test_the_cache_is_counted():
             {"status": "interrupted", "retries": 0, "recovered": 0},
             "interrupted: 5 of 6 tasks succeeded, 1 failed",
         ),
-        ({"status": "failed", "tasks": {}, "failures": ()}, "failed: no tasks"),
+        (
+            {"status": "failed", "tasks": {}, "failures": (), "retries": 0},
+            "failed: an error ended the run; no tasks",
+        ),
+        (
+            {"status": "failed", "tasks": {"succeeded": 1}, "failures": (), "retries": 0, "recovered": 0},
+            "failed: an error ended the run; 1 of 1 task succeeded",
+        ),
     ],
 )
 def test_the_verdict_says_how_it_went(changes, expected):
@@ -183,6 +197,9 @@ def test_the_table_keeps_the_order_and_aligns_its_columns():
 
 def test_no_runs_are_told_as_such():
     assert runs_lines([]) == ["No runs yet."]
+    assert runs_lines([], [(Path("run-1"), "run.json: it is\nbroken")]) == [
+        "run-1  damaged  run.json: it is broken"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import distributed
 import pytest
 from distributed import Client, get_client
+from live import manifest
+from rich.console import Console
 
-from scalable import ManifestError, Plan, PlanError, ScalableClient, ScalableSession, SessionError
-from scalable.context import settings
+from scalable import ManifestError, Plan, PlanError, ScalableClient, ScalableSession, SessionError, cacheable
+from scalable.context import Settings, settings
 from scalable.journal.rundir import read_info
 from scalable.session.host import this_host
 
@@ -50,7 +54,7 @@ def test_a_session_on_this_machine_needs_no_manifest() -> None:
     plan = ScalableSession.local(workers=2, threads_per_worker=3).plan()
 
     assert (plan.target, plan.provider) == ("local", "local")
-    assert [pool.slots for pool in plan.pools] == [6]
+    assert [pool.maximum * pool.threads for pool in plan.pools] == [6]
     assert [worker.name for worker in plan.pools[0].workers] == ["worker-0", "worker-1"]
 
 
@@ -122,6 +126,9 @@ def test_a_session_shows_its_project_and_state_and_html_is_escaped() -> None:
     assert repr(session) == "<ScalableSession '<b>&': new>"
     assert session._repr_html_() == "<p>&lt;ScalableSession &#x27;&lt;b&gt;&amp;&#x27;: new&gt;</p>"
     assert "<b>" not in session.plan()._repr_html_()
+    console = Console(file=io.StringIO(), width=200)
+    console.print(session)
+    assert console.file.getvalue() == f"{session!r}\n"
 
     with session:
         assert repr(session) == f"<ScalableSession '<b>&': open in {session.run_dir}>"
@@ -370,3 +377,27 @@ def test_a_home_directory_and_variables_are_filled_in(
         pass
 
     assert session.run_dir.parent == tmp_path / "home" / "physics" / "runs"
+
+
+@cacheable
+def remembered(number):
+    return number
+
+
+def in_a_thread_of_the_task(number):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(remembered, number).result()
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_threads_of_ones_own_use_the_cache_of_the_session(workdir, processes):
+    mapping = manifest(workdir, processes=processes, max_workers=1)
+    with ScalableSession.from_mapping(mapping) as client:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(remembered, 1).result() == 1
+        assert client.submit(in_a_thread_of_the_task, 2).result() == 2
+        assert remembered.explain(1).hit
+        assert remembered.explain(2).hit
+    assert not (workdir / ".scalable" / "cache").exists()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(settings).result() == Settings()
