@@ -1,20 +1,22 @@
 # Needs make and a Python of at least 3.11; everything else goes into .venv.
 #
-#   make demo      survey the standard library, then print the report of that run
+#   make demo      survey the standard library and .venv's packages, then print the report of that run
 #   make test      lint, types, import contracts, docs, tests, examples of the docs
-#   make coverage  which lines and branches the tests reach, those on workers included
+#   make coverage  which lines and branches the tests reach, those on workers included: all of the core
 #   make bench     what scalable costs, as ratios to bare Dask
+#   make soak      ten minutes of tasks under fire, then an audit; SECONDS=60 is shorter, SEED=7 repeats one
 #   make clean     remove what was built; `make distclean` removes .venv and .scalable as well
 #
 # PYTHON=python3.12 picks the interpreter; JOBS=0 runs the tests in one process.
 
 .NOTPARALLEL:
-.PHONY: demo test lint types contracts docs pytest coverage bench clean distclean help
+.PHONY: demo test lint types contracts docs pytest coverage bench soak clean distclean help
 
 VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 JOBS = 2
+SECONDS = 600
 
 # The first of these that starts, is recent enough and can make environments.
 FIND_PYTHON = for p in $${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do \
@@ -37,6 +39,7 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/api.py
 
 contracts: $(READY)
 	$(BIN)/lint-imports
@@ -53,9 +56,13 @@ coverage: $(READY)
 	$(BIN)/coverage run -m pytest tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+	$(BIN)/coverage report --include='scalable/core/*' --fail-under=100  # the part that decides
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
+
+soak: $(READY)
+	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 $(READY): pyproject.toml constraints.txt $(BIN)/python
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,docs]'

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import backoff
 import cache_hit
+import deaths
+import isolation
 import noop
+import outage
 import startup
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +24,9 @@ SUITES = {
     "backoff": backoff.measure,
     "cache": cache_hit.measure,
     "startup": startup.measure,
+    "outage": outage.measure,
+    "isolation": isolation.measure,
+    "deaths": deaths.measure,
 }
 
 
