@@ -1,6 +1,6 @@
 """The attempt that is running here and now, and the settings of the session it belongs to.
 
-``engine/attempt`` enters a :class:`Context` around each attempt; the cache and the user's own code
+``engine/worker/attempt`` enters a :class:`Context` around each attempt; the cache and the user's own code
 look into it. It lives in one context variable. Threads that a user starts do not inherit that, and still
 belong to a session: for them :class:`Process` knows which there are. The two are the only mutable global
 state of the package.

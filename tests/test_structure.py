@@ -32,7 +32,7 @@ DOORS = {
     "diskcache": ("scalable.cache.store",),
     "numpy": ("scalable.client.partial",),
     "tblib": ("scalable.engine.travel",),
-    "tornado": ("scalable.engine.warden", "scalable.targets.loop"),
+    "tornado": ("scalable.engine.worker.warden", "scalable.targets.loop"),
     "yaml": ("scalable.manifest",),
     "rich": ("scalable.cli",),
     "typer": ("scalable.cli",),

@@ -17,7 +17,8 @@ from scalable.client.reserved import refuse_ambiguous
 from scalable.core.failure import ExceptionInfo, Failure
 from scalable.core.policy import dotted_name
 from scalable.core.text import MESSAGE_BYTES, clip, key_text, text_of
-from scalable.engine import unsent
+from scalable.engine.scheduler.unsent import RULE as UNSENT
+from scalable.engine.travel import why_not
 from scalable.errors import PlanError, SessionError
 from scalable.journal.records import failure_in
 
@@ -267,7 +268,7 @@ class ScalableClient(Client):
             return error  # it failed meanwhile, and that is the task's own
         if self._ask is None:
             return error
-        answer = await self._ask("scalable_unsent", key=future.key, why=unsent.reason(error))
+        answer = await self._ask("scalable_unsent", key=future.key, why=why_not(error))
         named = TypeError(answer["message"])
         named.__cause__ = error
         return named
@@ -332,7 +333,7 @@ class ScalableClient(Client):
 
     def _failure_of(self, future: Future[Any], error: BaseException) -> Failure:
         known = self._failures.get(key_text(future.key))
-        if known is not None and (future.status == "error" or known.rule == unsent.RULE):
+        if known is not None and (future.status == "error" or known.rule == UNSENT):
             return known
         cancelled = future.status == "cancelled"
         return Failure(

@@ -11,7 +11,7 @@ import msgspec
 
 from scalable.core.escalate import Escalation, Limits
 from scalable.core.policy import Retry
-from scalable.engine.keeping import missing_here
+from scalable.engine.isolated.keeping import missing_here
 from scalable.engine.messages import ANNOTATION, Spec
 from scalable.errors import PlanError
 from scalable.manifest.problems import suggest

@@ -1,6 +1,6 @@
 """Is another attempt worth it? An exception and a policy in, a verdict out.
 
-Called by ``engine/attempt`` on the worker, where the exception object lives; from there on everything
+Called by ``engine/worker/attempt`` on the worker, where the exception object lives; from there on everything
 is data.
 """
 

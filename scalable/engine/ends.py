@@ -8,15 +8,15 @@ from dask.utils import format_bytes
 
 from scalable.core.failure import ExceptionInfo, Failure
 from scalable.core.text import fingerprint
-from scalable.engine.output import tail
+from scalable.engine.isolated.output import tail
 from scalable.engine.reporting import packed
 from scalable.engine.travel import pack
 from scalable.errors import OutOfMemory, TaskDied, TaskTimeout
 
 if TYPE_CHECKING:
+    from scalable.engine.isolated.wire import Status
     from scalable.engine.messages import Spec
     from scalable.engine.reporting import Report, Subject
-    from scalable.engine.wire import Status
     from scalable.errors import ScalableError
 
 __all__ = ["OVERRUN", "TOO_LARGE", "overrun", "process_ended"]

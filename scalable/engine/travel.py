@@ -27,9 +27,10 @@ from scalable.core.text import MESSAGE_BYTES, clean, clip, text_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Parcel", "address", "notes_of", "own_frames", "pack", "related", "stand_in", "text_of"]
+__all__ = ["Parcel", "address", "notes_of", "own_frames", "pack", "related", "stand_in", "text_of", "why_not"]
 
 PROTOCOL = 5
+DOES_NOT_PICKLE = "Could not serialize"  # how Dask's own words for a result that does not begin
 FIRST_FRAMES, LAST_FRAMES = 20, 40
 MOST_RELATED = 50
 ENGINE = (
@@ -118,6 +119,12 @@ def own_frames(trace: TracebackType | None) -> TracebackType | None:
     while current is not None and any(part in current.tb_frame.f_code.co_filename for part in ENGINE):
         current = current.tb_next
     return current if current is not None else trace
+
+
+def why_not(error: BaseException) -> str:
+    """Word why a result cannot be had; empty where it does not pickle, which needs no more words."""
+    first = text_of(error).partition("\n")[0]
+    return "" if first.startswith(DOES_NOT_PICKLE) else f"{type(error).__name__}: {first}"
 
 
 def _bound(error: BaseException) -> None:

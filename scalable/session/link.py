@@ -13,9 +13,9 @@ from distributed.comm.core import CommClosedError
 from scalable.client import ScalableClient
 from scalable.client.orders import Orders
 from scalable.engine.messages import HEARD, REQUESTS, STOPPED, topic
-from scalable.engine.supervisor import Supervisor
-from scalable.engine.warden import Warden
-from scalable.engine.witness import Witness
+from scalable.engine.scheduler.supervisor import Supervisor
+from scalable.engine.worker.warden import Warden
+from scalable.engine.worker.witness import Witness
 from scalable.errors import SessionError
 from scalable.targets import provider
 

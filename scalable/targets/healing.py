@@ -16,7 +16,7 @@ from distributed import Nanny, SpecCluster, Worker
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster
 
-from scalable.engine.repairs import retire_within
+from scalable.engine.scheduler.repairs import retire_within
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

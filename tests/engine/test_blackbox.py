@@ -11,7 +11,7 @@ import pytest
 from live import PATIENCE_S, inc, start
 
 from scalable import Retry, WorkerLost
-from scalable.engine.blackbox import SLOTS, BlackBox, read, remove
+from scalable.engine.worker.blackbox import SLOTS, BlackBox, read, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def lone(tmp_path) -> Iterator[Live]:
 
 def test_the_runs_under_way_are_read_after_a_sudden_end():
     program = (
-        "import os; from scalable.engine.blackbox import BlackBox; box = BlackBox.create();"
+        "import os; from scalable.engine.worker.blackbox import BlackBox; box = BlackBox.create();"
         "box.enter(0); place = box.enter(7); box.enter(8); box.leave(place); print(os.getpid(), flush=True);"
         "os._exit(9)"
     )

@@ -45,7 +45,7 @@ def keepers():
 
 
 def is_keeper(process):
-    return "scalable.engine.keeper" in " ".join(process.cmdline())
+    return "scalable.engine.isolated.keeper" in " ".join(process.cmdline())
 
 
 def keeper_of(pid):

@@ -7,9 +7,9 @@ import pytest
 from live import PATIENCE_S, inc, touch_and_wait, until
 
 from scalable import TaskDied
-from scalable.engine.logs import Logs
-from scalable.engine.output import KEPT_BYTES, Output, tail
-from scalable.engine.witness import MOST_TOLD
+from scalable.engine.isolated.output import KEPT_BYTES, Output, tail
+from scalable.engine.scheduler.logs import Logs
+from scalable.engine.worker.witness import MOST_TOLD
 
 
 def isolated(live, function, *args, **how):

@@ -12,7 +12,7 @@ from live import PATIENCE_S, fail, flaky, inc, touch_and_wait, until
 
 from scalable import Retry, UpstreamFailed
 from scalable.core.lifecycle import Note
-from scalable.engine.tracked import failure_record
+from scalable.engine.scheduler.tracked import failure_record
 
 SOON = Retry(retries=3, base=0.01, jitter="none")
 

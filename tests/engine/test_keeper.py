@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from live import until
 
 from scalable.core.policy import Retry
-from scalable.engine import keeping, memory, warm
 from scalable.engine.ends import process_ended
-from scalable.engine.keeping import Keeping
+from scalable.engine.isolated import keeping, memory, warm
+from scalable.engine.isolated.keeping import Keeping
+from scalable.engine.isolated.ward import Ward
+from scalable.engine.isolated.wire import Incoming, Outgoing, Run, Status, dump, load
 from scalable.engine.messages import Spec
 from scalable.engine.reporting import Scene, Subject
-from scalable.engine.ward import Ward
-from scalable.engine.wire import Incoming, Outgoing, Run, Status, dump, load
 from scalable.errors import PlanError
 
 SCENE = Scene(key="k-1", number=1, worker="worker-0", address="tcp://x", clock_offset_s=0.0)

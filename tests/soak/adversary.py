@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PAUSE_S = 1.2  # between two deeds, on average
 SHORT_S, LONG_S = 3.0, 26.0  # of a stop; after 20 s a worker that is stopped is replaced
-KEEPER = "scalable.engine.keeper"
+KEEPER = "scalable.engine.isolated.keeper"
 
 
 class Adversary:

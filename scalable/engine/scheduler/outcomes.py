@@ -16,10 +16,10 @@ from scalable.manifest.units import format_size
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
 
-    from scalable.engine.fleet import Member
-    from scalable.engine.inquest import Death
     from scalable.engine.messages import Spec
-    from scalable.engine.tracked import Tracked
+    from scalable.engine.scheduler.fleet import Member
+    from scalable.engine.scheduler.inquest import Death
+    from scalable.engine.scheduler.tracked import Tracked
 
 __all__ = ["by_dask", "by_loss", "by_timeout", "grace_s", "seen_from_outside", "words_for"]
 

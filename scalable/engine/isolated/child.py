@@ -1,7 +1,7 @@
 """What happens in an isolated process: it waits for a task, runs it, sends an answer, and is gone.
 
 The keeper forks it ahead (:func:`fork`), so it is warm. Here the exception object lives: it is judged and
-described here, as :mod:`scalable.engine.attempt` does for tasks that run on the worker.
+described here, as :mod:`scalable.engine.worker.attempt` does for tasks that run on the worker.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from dask._task_spec import Task
 
 from scalable import context
 from scalable.core.policy import Retry
-from scalable.engine import heard, memory, travel, warm
+from scalable.engine import heard, travel
+from scalable.engine.isolated import memory, warm
+from scalable.engine.isolated.wire import Answer, Incoming, Job, Outgoing, dump, load
 from scalable.engine.messages import Spec
 from scalable.engine.reporting import Scene, Subject, report
-from scalable.engine.wire import Answer, Incoming, Job, Outgoing, dump, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

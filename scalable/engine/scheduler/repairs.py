@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from scalable.core import workers
 from scalable.core.workers import NO_EVIDENCE, Place
-from scalable.engine.cordon import Cordon
-from scalable.engine.fleet import worker_record
-from scalable.engine.slots import Slots
+from scalable.engine.scheduler.cordon import Cordon
+from scalable.engine.scheduler.fleet import worker_record
+from scalable.engine.scheduler.slots import Slots
 
 if TYPE_CHECKING:
-    from scalable.engine.fleet import Member
-    from scalable.engine.supervisor import Supervisor
+    from scalable.engine.scheduler.fleet import Member
+    from scalable.engine.scheduler.supervisor import Supervisor
 
 __all__ = ["Repairs", "retire_within"]
 

@@ -1,7 +1,7 @@
 """How did a worker die? Keeps the tasks that ran on it until that is known, for a moment at most.
 
 The scheduler sees a closed connection at once; the exit code and signal come a little later, from the
-worker's nanny (see :mod:`scalable.engine.warden`), or never, where it has none or is gone too.
+worker's nanny (see :mod:`scalable.engine.worker.warden`), or never, where it has none or is gone too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from scalable.engine.fleet import Aboard, Member
+from scalable.engine.scheduler.fleet import Aboard, Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,8 +1,9 @@
 """A flight recorder: what a worker's threads are doing, in a small file that outlives its process.
 
-What a worker says of its tasks may be on its way when it dies; so the task that kills it at once looks as if
-it had never begun, and the one before as if it had never ended. Each attempt notes its run here, in shared
-memory, before the user's code begins; the worker's nanny reads it afterwards (:mod:`scalable.engine.warden`).
+What a worker says of its tasks may be on its way when it dies; so the task that kills it at once looks as
+if it had never begun, and the one before as if it had never ended. Each attempt notes its run here, in
+shared memory, before the user's code begins; the worker's nanny reads it afterwards
+(:mod:`scalable.engine.worker.warden`).
 """
 
 from __future__ import annotations

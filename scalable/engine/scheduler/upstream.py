@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from distributed.scheduler import Scheduler, TaskState
 
-    from scalable.engine.tracked import Tracked
+    from scalable.engine.scheduler.tracked import Tracked
 
 __all__ = ["blame_itself", "dependents_of", "end", "failed_input", "failure_of", "keep_own_blame"]
 

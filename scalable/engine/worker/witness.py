@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from scalable.engine import heard
-from scalable.engine.attempt import Attempt
-from scalable.engine.blackbox import BlackBox
-from scalable.engine.keeping import Keeping
+from scalable.engine.isolated.keeping import Keeping
 from scalable.engine.messages import ANNOTATION, FAILED, GIVEN_UP, LOG, NOTES, RETURNED, STARTED
-from scalable.engine.transfers import Transfers
+from scalable.engine.worker.attempt import Attempt
+from scalable.engine.worker.blackbox import BlackBox
+from scalable.engine.worker.transfers import Transfers
 
 if TYPE_CHECKING:
     from distributed.worker import Worker
 
-    from scalable.engine.apart import Apart
+    from scalable.engine.worker.apart import Apart
 
 __all__ = ["Witness"]
 

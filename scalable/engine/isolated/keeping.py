@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scalable.engine.wire import Cancel, Run, Warm
+from scalable.engine.isolated.wire import Cancel, Run, Warm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scalable.engine.wire import Request
+    from scalable.engine.isolated.wire import Request
 
 __all__ = ["Keeping", "missing_here"]
 
 END_S = 5.0
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from scalable.engine.keeper import main; main(int(sys.argv[1]))"
+    "from scalable.engine.isolated.keeper import main; main(int(sys.argv[1]))"
 )
 """Not ``-m``: modules are found where the worker finds them, and the children's ``__main__`` is empty."""
 

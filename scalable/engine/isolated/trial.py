@@ -1,4 +1,4 @@
-"""A trial of modules, in a process that is thrown away: see :mod:`scalable.engine.warm`."""
+"""A trial of modules, in a process that is thrown away: see :mod:`scalable.engine.isolated.warm`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from scalable.engine import child, warm
+from scalable.engine.isolated import child, warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

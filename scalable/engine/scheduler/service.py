@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scalable.engine import unsent
-from scalable.engine.inquest import death_of
 from scalable.engine.messages import LOG, Spec
-from scalable.engine.sessions import Session
+from scalable.engine.scheduler import unsent
+from scalable.engine.scheduler.inquest import death_of
+from scalable.engine.scheduler.sessions import Session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from scalable.engine.supervisor import Supervisor
+    from scalable.engine.scheduler.supervisor import Supervisor
 
 __all__ = ["Service"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from distributed.scheduler import Scheduler
 
-    from scalable.engine.cordon import Cordon
+    from scalable.engine.scheduler.cordon import Cordon
 
 __all__ = ["GRACE_AFTER_CANCEL_S", "GRACE_AFTER_TIMEOUT_S", "Slots"]
 

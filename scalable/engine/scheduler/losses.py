@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from scalable.core import lifecycle
 from scalable.core.text import key_text
-from scalable.engine.fleet import guilty, worker_record
-from scalable.engine.holds import FOR_GOOD_S
-from scalable.engine.inquest import Inquest
-from scalable.engine.outcomes import by_loss
+from scalable.engine.scheduler.fleet import guilty, worker_record
+from scalable.engine.scheduler.holds import FOR_GOOD_S
+from scalable.engine.scheduler.inquest import Inquest
+from scalable.engine.scheduler.outcomes import by_loss
 
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
 
-    from scalable.engine.fleet import Aboard, Member
-    from scalable.engine.inquest import Death
-    from scalable.engine.supervisor import Supervisor
-    from scalable.engine.tracked import Tracked
+    from scalable.engine.scheduler.fleet import Aboard, Member
+    from scalable.engine.scheduler.inquest import Death
+    from scalable.engine.scheduler.supervisor import Supervisor
+    from scalable.engine.scheduler.tracked import Tracked
 
 __all__ = ["Losses"]
 

@@ -20,7 +20,8 @@ from distributed.diagnostics.plugin import NannyPlugin
 from tornado.ioloop import PeriodicCallback
 
 from scalable.core.workers import STORM_WINDOW_S, restart_pause
-from scalable.engine import blackbox, memory
+from scalable.engine.isolated import memory
+from scalable.engine.worker import blackbox
 
 if TYPE_CHECKING:
     from distributed import Nanny

@@ -6,14 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from scalable.engine.outcomes import by_timeout, grace_s
-from scalable.engine.slots import GRACE_AFTER_TIMEOUT_S
+from scalable.engine.scheduler.outcomes import by_timeout, grace_s
+from scalable.engine.scheduler.slots import GRACE_AFTER_TIMEOUT_S
 
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState, WorkerState
 
-    from scalable.engine.supervisor import Supervisor
-    from scalable.engine.tracked import Tracked
+    from scalable.engine.scheduler.supervisor import Supervisor
+    from scalable.engine.scheduler.tracked import Tracked
 
 __all__ = ["Timers", "disarm"]
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from scalable.core import lifecycle
-from scalable.engine import upstream
+from scalable.engine.scheduler import upstream
 from scalable.engine.travel import address, pack
 from scalable.errors import SessionError
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from distributed.scheduler import TaskState
 
     from scalable.core.lifecycle import End
-    from scalable.engine.sessions import Session
-    from scalable.engine.supervisor import Supervisor
-    from scalable.engine.tracked import Tracked
+    from scalable.engine.scheduler.sessions import Session
+    from scalable.engine.scheduler.supervisor import Supervisor
+    from scalable.engine.scheduler.tracked import Tracked
 
 __all__ = ["Stops", "end_all"]
 

@@ -14,26 +14,19 @@ from msgspec.structs import replace
 from scalable.core.decide import Decision
 from scalable.core.failure import ExceptionInfo, Failure
 from scalable.core.lifecycle import End, Note
-from scalable.core.text import clip, fingerprint, text_of
+from scalable.core.text import clip, fingerprint
 from scalable.engine.describe import call_text
-from scalable.engine.tracked import failure_record, task_record
+from scalable.engine.scheduler.tracked import failure_record, task_record
 
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
 
-    from scalable.engine.fleet import Member
-    from scalable.engine.tracked import Tracked
+    from scalable.engine.scheduler.fleet import Member
+    from scalable.engine.scheduler.tracked import Tracked
 
-__all__ = ["RULE", "reason", "tell", "words"]
+__all__ = ["RULE", "tell", "words"]
 
 RULE = "result-cannot-travel"
-DOES_NOT_PICKLE = "Could not serialize"  # how Dask's own words for it begin
-
-
-def reason(error: BaseException) -> str:
-    """Word why a result cannot be had; empty where it does not pickle, which needs no more words."""
-    first = text_of(error).partition("\n")[0]
-    return "" if first.startswith(DOES_NOT_PICKLE) else f"{type(error).__name__}: {first}"
 
 
 def words(state: TaskState | None, tracked: Tracked | None, key: Any, why: str) -> str:

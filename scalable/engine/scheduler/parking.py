@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalable.core import breaker, lifecycle
 from scalable.core.escalate import ESCALATES, climb
-from scalable.engine.line import Line
+from scalable.engine.scheduler.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from distributed.scheduler import Scheduler, TaskState
 
     from scalable.core.failure import Failure
-    from scalable.engine.holds import Holds
-    from scalable.engine.tracked import Tracked
+    from scalable.engine.scheduler.holds import Holds
+    from scalable.engine.scheduler.tracked import Tracked
 
 __all__ = ["Parking"]
 

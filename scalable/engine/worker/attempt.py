@@ -1,8 +1,8 @@
 """One attempt at a task, on the worker: call, catch, and turn what was caught into a message.
 
 An :class:`Attempt` stands in the place of the task's ``run_spec``. A failure never leaves it as an
-exception: the attempt keeps a report and asks Dask to reschedule, and :mod:`scalable.engine.witness` sends
-the report just ahead of that request. Whether there is a next attempt is decided on the scheduler.
+exception: the attempt keeps a report and asks Dask to reschedule, and :mod:`scalable.engine.worker.witness`
+sends the report just ahead of that request. Whether there is a next attempt is decided on the scheduler.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from distributed import Reschedule
 from scalable import context
 from scalable.core.failure import Failure
 from scalable.engine import heard
-from scalable.engine.apart import Apart
 from scalable.engine.messages import Order, Spec
 from scalable.engine.reporting import Report, Scene, Subject, report
+from scalable.engine.worker.apart import Apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dask._task_spec import GraphNode
     from distributed.worker import Worker
 
-    from scalable.engine.blackbox import BlackBox
-    from scalable.engine.keeping import Keeping
+    from scalable.engine.isolated.keeping import Keeping
+    from scalable.engine.worker.blackbox import BlackBox
 
 __all__ = ["Attempt"]
 

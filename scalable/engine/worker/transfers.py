@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from distributed.comm.core import connect
 from distributed.core import send_recv
 
-from scalable.engine import unsent
 from scalable.engine.messages import TRANSFER
+from scalable.engine.travel import why_not
 
 if TYPE_CHECKING:
     from distributed.worker import Worker
@@ -49,7 +49,7 @@ class Transfers:
         except OSError:
             pass  # its worker is gone: Dask sees to that
         except Exception as error:  # noqa: BLE001 - whatever pickling or loading raises
-            why = unsent.reason(error)
+            why = why_not(error)
         self._worker.batched_send({"op": TRANSFER, "key": key, "why": why})
 
     async def _fetch(self, key: Any, holders: list[str]) -> None:

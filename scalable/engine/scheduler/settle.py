@@ -6,16 +6,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scalable.core import lifecycle
-from scalable.engine import unsent, upstream
-from scalable.engine.outcomes import by_dask, words_for
-from scalable.engine.stops import end_all
+from scalable.engine.scheduler import unsent, upstream
+from scalable.engine.scheduler.outcomes import by_dask, words_for
+from scalable.engine.scheduler.stops import end_all
 from scalable.engine.travel import address, pack
 
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
 
-    from scalable.engine.supervisor import Supervisor
-    from scalable.engine.tracked import Tracked
+    from scalable.engine.scheduler.supervisor import Supervisor
+    from scalable.engine.scheduler.tracked import Tracked
     from scalable.engine.travel import Parcel
 
 __all__ = ["Settle"]

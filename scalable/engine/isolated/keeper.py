@@ -1,8 +1,8 @@
 """The keeper: a small process that forks one child for each isolated attempt, watches it and ends it.
 
-A worker starts one when its first isolated task comes (:mod:`scalable.engine.keeping`). It has one thread
-and runs no task's code, so a fork of it is a clean and warm start: everybody's modules, nobody's globals. The
-next child is forked ahead and waits for its task.
+A worker starts one when its first isolated task comes (:mod:`scalable.engine.isolated.keeping`). It has one
+thread and runs no task's code, so a fork of it is a clean and warm start: everybody's modules, nobody's
+globals. The next child is forked ahead and waits for its task.
 
 Nobody else ends a child, so a process id never means another process here: the keeper sees an end without
 reaping it, kills what is left of the child's process group, and reaps then. It ends itself, and all children
@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scalable.engine import child, memory
-from scalable.engine.trial import Trial
-from scalable.engine.ward import Ward
-from scalable.engine.warm import Shelf
-from scalable.engine.wire import Cancel, Request, Run, Status, Warm
+from scalable.engine.isolated import child, memory
+from scalable.engine.isolated.trial import Trial
+from scalable.engine.isolated.ward import Ward
+from scalable.engine.isolated.warm import Shelf
+from scalable.engine.isolated.wire import Cancel, Request, Run, Status, Warm
 
 if TYPE_CHECKING:
     from types import FrameType

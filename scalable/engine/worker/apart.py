@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from scalable.core.failure import Failure
-from scalable.engine import travel, wire
+from scalable.engine import travel
 from scalable.engine.ends import process_ended
-from scalable.engine.isolation import Isolated
-from scalable.engine.output import tail
+from scalable.engine.isolated import wire
+from scalable.engine.isolated.isolation import Isolated
+from scalable.engine.isolated.output import tail
 from scalable.engine.reporting import within_a_line
 
 if TYPE_CHECKING:
     from scalable.context import Context
-    from scalable.engine.isolation import Ended
-    from scalable.engine.keeping import Keeping
+    from scalable.engine.isolated.isolation import Ended
+    from scalable.engine.isolated.keeping import Keeping
     from scalable.engine.reporting import Report, Subject
 
 __all__ = ["Apart"]

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scalable.engine.output import Output
-from scalable.engine.wire import Answer, Incoming, Outgoing, Status, load
+from scalable.engine.isolated.output import Output
+from scalable.engine.isolated.wire import Answer, Incoming, Outgoing, Status, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scalable.engine.keeping import Keeping
+    from scalable.engine.isolated.keeping import Keeping
 
 __all__ = ["Ended", "Isolated"]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scalable.engine import memory
-from scalable.engine.wire import Status
+from scalable.engine.isolated import memory
+from scalable.engine.isolated.wire import Status
 
 if TYPE_CHECKING:
-    from scalable.engine.wire import Run, Why
+    from scalable.engine.isolated.wire import Run, Why
 
 __all__ = ["Ward"]
 

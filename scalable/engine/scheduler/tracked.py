@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scalable.core.escalate import Limits
     from scalable.core.lifecycle import End, Park
     from scalable.engine.messages import Spec
-    from scalable.engine.sessions import Session
+    from scalable.engine.scheduler.sessions import Session
     from scalable.engine.travel import Parcel
 
 __all__ = ["Tracked", "cache_record", "failure_record", "task_record"]

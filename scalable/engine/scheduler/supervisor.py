@@ -16,27 +16,27 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from scalable.core import lifecycle
 from scalable.core.failure import Failure
-from scalable.engine import upstream
-from scalable.engine.fleet import Fleet
-from scalable.engine.holds import FOR_GOOD_S, Holds
-from scalable.engine.logs import Logs
-from scalable.engine.losses import Losses
 from scalable.engine.messages import ANNOTATION, FAILED, NOTES, RETURNED, STARTED, TRANSFER, Spec
-from scalable.engine.moves import replace_token
-from scalable.engine.parking import Parking
-from scalable.engine.repairs import Repairs
-from scalable.engine.service import Service
-from scalable.engine.settle import Settle
-from scalable.engine.slots import GRACE_AFTER_CANCEL_S
-from scalable.engine.stops import Stops
-from scalable.engine.timers import Timers, disarm
-from scalable.engine.tracked import REMEMBERED, Tracked, cache_record, failure_record, task_record
+from scalable.engine.scheduler import upstream
+from scalable.engine.scheduler.fleet import Fleet
+from scalable.engine.scheduler.holds import FOR_GOOD_S, Holds
+from scalable.engine.scheduler.logs import Logs
+from scalable.engine.scheduler.losses import Losses
+from scalable.engine.scheduler.moves import replace_token
+from scalable.engine.scheduler.parking import Parking
+from scalable.engine.scheduler.repairs import Repairs
+from scalable.engine.scheduler.service import Service
+from scalable.engine.scheduler.settle import Settle
+from scalable.engine.scheduler.slots import GRACE_AFTER_CANCEL_S
+from scalable.engine.scheduler.stops import Stops
+from scalable.engine.scheduler.timers import Timers, disarm
+from scalable.engine.scheduler.tracked import REMEMBERED, Tracked, cache_record, failure_record, task_record
 from scalable.engine.travel import Parcel
 
 if TYPE_CHECKING:
     from distributed.scheduler import Scheduler, TaskState
 
-    from scalable.engine.sessions import Session
+    from scalable.engine.scheduler.sessions import Session
 
 __all__ = ["Supervisor"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
 
-    from scalable.engine.tracked import Tracked
+    from scalable.engine.scheduler.tracked import Tracked
 
 __all__ = ["replace_token"]
 
