@@ -52,6 +52,13 @@ class LoopThread:
         self.loop = IOLoop.current()
         self._started.set()
         await self._stop.wait()
+        asyncio.get_running_loop().set_exception_handler(_after_the_end)
+
+
+def _after_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Leave out the timers that Dask's senders were waiting for: nobody is left to hear them."""
+    if not isinstance(context.get("exception"), TimeoutError):
+        loop.default_exception_handler(context)
 
 
 async def _block() -> None:
