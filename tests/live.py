@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from scalable import ScalableSession, current_attempt
 
 if TYPE_CHECKING:
@@ -109,6 +111,24 @@ def start(directory: Path, **target: Any) -> Live:
     session = ScalableSession.from_mapping(manifest(directory, **target))
     session.start()
     return Live(session)
+
+
+def isolated(live: Live, function: Callable[..., Any], *args: Any, **how: Any) -> Future:
+    return live.client.submit(function, *args, isolate=True, **how)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, reaped or not."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def pid_in(mark: Path) -> int:
+    """Wait until a process has written its number there."""
+    until(mark.exists)
+    return int(mark.read_text())
 
 
 # --- tasks ----------------------------------------------------------------------------------------------

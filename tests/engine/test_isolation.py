@@ -10,7 +10,7 @@ import animals
 import numpy as np
 import psutil
 import pytest
-from live import PATIENCE_S, fail, flaky, inc, until
+from live import PATIENCE_S, fail, flaky, inc, isolated, until
 
 from scalable import OutOfMemory, Retry, TaskDied
 
@@ -23,10 +23,6 @@ class OwnError(Exception):
 
 class Mine(BaseException):
     """Not an Exception."""
-
-
-def isolated(live, function, *args, **how):
-    return live.client.submit(function, *args, isolate=True, **how)
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", {"a": (1, [2.5])}, b"\0" * 1000, ValueError("returned")])

@@ -10,28 +10,12 @@ from pathlib import Path
 import animals
 import psutil
 import pytest
-from live import PATIENCE_S, inc, start, until
+from live import PATIENCE_S, gone, inc, isolated, pid_in, start, until
 from programs import run
 
 from scalable import Retry, TaskDied
 
 SOON = Retry(retries=2, base=0.01, jitter="none")
-
-
-def isolated(live, function, *args, **how):
-    return live.client.submit(function, *args, isolate=True, **how)
-
-
-def gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def pid_in(mark):
-    until(mark.exists)
-    return int(mark.read_text())
 
 
 def keepers():

@@ -9,28 +9,12 @@ import time
 import animals
 import psutil
 import pytest
-from live import PATIENCE_S, inc, touch_and_wait, until
+from live import PATIENCE_S, gone, inc, isolated, pid_in, touch_and_wait, until
 
 from scalable import Retry, TaskTimeout
 
 LIMIT_S, WITHIN_S = 0.5, 2.0
 SOON = Retry(retries=1, base=0.01, jitter="none")
-
-
-def isolated(live, function, *args, **how):
-    return live.client.submit(function, *args, isolate=True, **how)
-
-
-def gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def pid_in(mark):
-    until(mark.exists)
-    return int(mark.read_text())
 
 
 @pytest.fixture

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import animals
 import pytest
-from live import PATIENCE_S, inc, touch_and_wait, until
+from live import PATIENCE_S, inc, isolated, touch_and_wait, until
 
 from scalable import TaskDied
 from scalable.engine.isolated.output import KEPT_BYTES, Output, tail
 from scalable.engine.scheduler.logs import Logs
 from scalable.engine.worker.witness import MOST_TOLD
-
-
-def isolated(live, function, *args, **how):
-    return live.client.submit(function, *args, isolate=True, **how)
 
 
 def test_all_that_a_task_prints_is_kept(live):

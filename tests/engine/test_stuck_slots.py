@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -75,6 +76,37 @@ def test_a_thread_that_comes_back_in_time_saves_its_worker(one_worker):
     assert one_worker.client.submit(inc, 1).result(PATIENCE_S) == 2
     assert one_worker.lines("workers", event="stuck") == []
     assert [line["event"] for line in one_worker.lines("workers")] == ["started"]
+
+
+async def wait_and_tell(mark):
+    """Wait for ever, but for being cancelled, and leave a mark then."""
+    mark.with_suffix(".began").touch()
+    try:
+        await asyncio.sleep(600)
+    except asyncio.CancelledError:
+        mark.with_suffix(".cancelled").touch()
+        raise
+
+
+def test_a_coroutine_that_overruns_its_limit_is_cancelled_and_its_worker_stays(one_worker, tmp_path):
+    task = one_worker.client.submit(wait_and_tell, tmp_path / "task", timeout=0.2)
+    with pytest.raises(TaskTimeout):
+        task.result(PATIENCE_S)
+    until((tmp_path / "task.cancelled").exists)
+    assert one_worker.client.submit(inc, 1).result(PATIENCE_S) == 2
+    assert [line["event"] for line in one_worker.told("workers")] == ["started"]
+    assert [line["outcome"] for line in one_worker.lines("failures", task)] == ["timeout"]
+
+
+def test_a_cancelled_coroutine_ends_at_once_and_counts_once(one_worker, tmp_path):
+    task = one_worker.client.submit(wait_and_tell, tmp_path / "task")
+    until((tmp_path / "task.began").exists)
+    task.cancel()
+    until((tmp_path / "task.cancelled").exists)
+    assert one_worker.client.submit(inc, 1).result(PATIENCE_S) == 2
+    assert [line["state"] for line in one_worker.told("tasks", task)] == ["cancelled"]
+    assert one_worker.lines("failures", task) == []
+    assert [line["event"] for line in one_worker.told("workers")] == ["started"]
 
 
 def test_innocent_tasks_beside_a_stuck_one_finish_first(two_slots, tmp_path):

@@ -7,7 +7,6 @@ described here, as :mod:`scalable.engine.worker.attempt` does for tasks that run
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import faulthandler
 import inspect
 import logging
@@ -27,6 +26,7 @@ from scalable import context
 from scalable.core.policy import Retry
 from scalable.engine import heard, travel
 from scalable.engine.isolated import memory, warm
+from scalable.engine.isolated.mortal import die_with_parent
 from scalable.engine.isolated.wire import Answer, Incoming, Job, Outgoing, dump, load
 from scalable.engine.messages import Spec
 from scalable.engine.reporting import Scene, Subject, report
@@ -38,12 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CLOSE_ON_EXEC", "Spare", "fork", "fork_for"]
 
-PR_SET_PDEATHSIG: Final = 1
 FAILED_CODE: Final = 1
 STDIO: Final = (0, 1, 2)
 CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class Spare:
@@ -98,8 +95,7 @@ def fork_for(task: Callable[[], None], foreign: Iterable[int]) -> int:
 def _part(keeper: int, foreign: Iterable[int]) -> None:
     """Become a process of one's own, in a session of its own, which dies with the keeper."""
     os.setsid()
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != keeper:
         os._exit(FAILED_CODE)
     signal.set_wakeup_fd(-1)

@@ -7,7 +7,9 @@ sends the report just ahead of that request. Whether there is a next attempt is 
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +23,7 @@ from scalable.engine.reporting import Report, Scene, Subject, report
 from scalable.engine.worker.apart import Apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from dask._task_spec import GraphNode
     from distributed.worker import Worker
@@ -36,8 +38,8 @@ class Attempt:
     """Runs the task in the context of its attempt; afterwards ``report`` or ``notes`` say what happened."""
 
     __slots__ = (
-        "_spec_bytes", "apart", "box", "ended", "key", "max_attempts", "notes", "number", "on_return",
-        "previous", "report", "run", "run_spec", "worker",
+        "_cancelled", "_coroutine", "_spec_bytes", "apart", "box", "ended", "key", "max_attempts", "notes",
+        "number", "on_return", "previous", "report", "run", "run_spec", "worker",
     )  # fmt: skip
 
     def __init__(self, task: Any, worker: Worker, order: Order, keeping: Keeping, box: BlackBox) -> None:
@@ -54,6 +56,8 @@ class Attempt:
         self.notes: list[dict[str, Any]] = []
         self.ended = False
         self.on_return: Callable[[], None] | None = None  # set where the attempt was given up meanwhile
+        self._coroutine: asyncio.Future[Any] | None = None
+        self._cancelled = False
         self.apart = Apart(keeping) if self.spec.isolate else None
 
     def __getattr__(self, name: str) -> Any:
@@ -76,26 +80,50 @@ class Attempt:
             raise Reschedule
         if self.is_coro:
             return self._awaited(values)
+        with self._watched(values) as surroundings:
+            if self.apart is not None:
+                return self._isolated(self.apart, values, surroundings)
+            return self.run_spec(values)
+        raise Reschedule
+
+    async def _awaited(self, values: Mapping[Any, Any]) -> Any:
+        with self._watched(values):
+            self._coroutine = asyncio.ensure_future(self.run_spec(values))
+            return await self._coroutine
+        raise Reschedule
+
+    def cancel(self) -> None:
+        """End it, as nobody waits for it any more: an isolated one, or a coroutine; a thread runs on."""
+        if self.apart is not None:
+            self.apart.cancel()
+        elif self._coroutine is not None:
+            self._cancelled = True
+            self._coroutine.cancel()
+
+    @contextmanager
+    def _watched(self, values: Mapping[Any, Any]) -> Iterator[context.Context]:
+        """Run the block in the context of this attempt; report what it raises, and go on after it."""
         began, clock = time.time(), time.perf_counter()
         surroundings = self._context()
         token = context.current.set(surroundings)
         heard.listen()
+        place = self.box.enter(self.run) if self.apart is None else None  # an isolated one harms no worker
         try:
-            if self.apart is not None:
-                return self._isolated(self.apart, values, surroundings)
-            place = self.box.enter(self.run)  # an isolated one could not take the worker down with it
-            try:
-                return self.run_spec(values)
-            finally:
-                self.box.leave(place)
+            yield surroundings
         except Reschedule:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever a task raises is an outcome to report
-            self.report = self._failed(error, began, time.perf_counter() - clock, values, surroundings)
+        except BaseException as error:
+            if self.is_coro and self._closing():
+                raise  # the worker is closing and cancels its coroutines: Dask reschedules these
+            if not self._cancelled:
+                self.report = report(
+                    error, self._subject(values), began, time.perf_counter() - clock, surroundings.warnings
+                )
         finally:
+            if place is not None:
+                self.box.leave(place)
             context.current.reset(token)
             self._end(surroundings)
-        raise Reschedule
 
     def _isolated(self, apart: Apart, values: Mapping[Any, Any], surroundings: context.Context) -> Any:
         try:
@@ -115,27 +143,8 @@ class Attempt:
         state = self.worker.state.tasks.get(self.key)
         return state is not None and state.state == "cancelled"
 
-    async def _awaited(self, values: Mapping[Any, Any]) -> Any:
-        began, clock = time.time(), time.perf_counter()
-        surroundings = self._context()
-        token = context.current.set(surroundings)
-        heard.listen()
-        place = self.box.enter(self.run)
-        try:
-            return await self.run_spec(values)
-        except Reschedule:
-            raise
-        except BaseException as error:
-            if self._closing():
-                raise  # the worker is closing and cancels its coroutines: Dask reschedules these
-            self.report = self._failed(error, began, time.perf_counter() - clock, values, surroundings)
-        finally:
-            self.box.leave(place)
-            context.current.reset(token)
-            self._end(surroundings)
-        raise Reschedule
-
     def _end(self, surroundings: context.Context) -> None:
+        self._coroutine = None  # it holds the result, or the frames of a failure
         self.notes = surroundings.notes
         self.ended = True  # first this, then the question: the witness does both the other way round
         if self.on_return is not None:
@@ -154,16 +163,6 @@ class Attempt:
             previous=tuple(msgspec.convert(failure, Failure) for failure in self.previous),
         )
         return context.Context(spec.settings, attempt)
-
-    def _failed(
-        self,
-        error: BaseException,
-        began: float,
-        duration_s: float,
-        values: Mapping[Any, Any],
-        surroundings: context.Context,
-    ) -> Report:
-        return report(error, self._subject(values), began, duration_s, surroundings.warnings)
 
     def _subject(self, values: Mapping[Any, Any]) -> Subject:
         scene = Scene(

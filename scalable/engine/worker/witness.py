@@ -112,8 +112,8 @@ class Witness(WorkerPlugin):
         attempt.on_return = lambda: self.worker.loop.add_callback(self.worker.batched_send, message)
         if attempt.ended:
             attempt.on_return()
-        elif attempt.apart is not None:
-            attempt.apart.cancel()
+        else:
+            attempt.cancel()
 
     def _resumed(self, key: Any) -> None:
         """Say that a new run begins, although the slot is still held by the code of one that was given up.
@@ -129,10 +129,10 @@ class Witness(WorkerPlugin):
             self.worker.batched_send({"op": STARTED, "key": key, "run": task.run_id})
 
     def _given_up(self, key: Any) -> None:
-        """Nobody wants its outcome any more: Dask waits until it returns, an isolated one need not."""
+        """Nobody wants its outcome any more; Dask waits until it returns, which some need not."""
         attempt: Any = self.worker.state.tasks[key].run_spec
-        if isinstance(attempt, Attempt) and attempt.apart is not None:
-            attempt.apart.cancel()
+        if isinstance(attempt, Attempt):
+            attempt.cancel()
 
     def _stand_in(self, task: Any, order: Any) -> None:
         task.run_spec = Attempt(task, self.worker, order, self.keeping, self.box)
