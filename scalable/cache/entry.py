@@ -25,6 +25,7 @@ __all__ = ["HEADER_SIZE", "Damaged", "decode", "encode", "from_file", "loaded"]
 _MARK = b"scl1"
 _HEADER = struct.Struct("<4sIQ")
 HEADER_SIZE = _HEADER.size
+STACK_GLOBAL = b"\x93"  # in every pickle that names a class or a function, from protocol 4 on
 
 
 class Damaged(Exception):  # noqa: N818 - it says what the entry is
@@ -46,8 +47,8 @@ def decode(blob: bytes) -> Any:
 
 
 def _load(payload: memoryview) -> Any:
-    main, blob = main_module(), payload.obj
-    if main in MAIN or (isinstance(blob, bytes) and main.encode() not in blob):
+    main = main_module()
+    if main in MAIN or (isinstance(payload.obj, bytes) and STACK_GLOBAL not in payload.obj):
         return pickle.loads(payload)  # noqa: S301 - the directory is ours alone
     return _Unpickler(io.BytesIO(payload), main).load()
 
