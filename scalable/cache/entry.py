@@ -47,14 +47,13 @@ def decode(blob: bytes) -> Any:
 
 
 def _load(payload: memoryview) -> Any:
-    main = main_module()
-    if main in MAIN or (isinstance(payload.obj, bytes) and STACK_GLOBAL not in payload.obj):
+    if isinstance(payload.obj, bytes) and STACK_GLOBAL not in payload.obj:
         return pickle.loads(payload)  # noqa: S301 - the directory is ours alone
-    return _Unpickler(io.BytesIO(payload), main).load()
+    return from_file(io.BytesIO(payload))
 
 
 def from_file(file: BinaryIO) -> Any:
-    """Unpickle a result that has a file of its own."""
+    """Unpickle a result from what is open at it."""
     main = main_module()
     return pickle.load(file) if main in MAIN else _Unpickler(file, main).load()  # noqa: S301 - as above
 
