@@ -117,6 +117,29 @@ def _standing(handler: Any) -> Any:
     return handler
 
 
+class _Forking(threading.local):
+    """Holds SIGTERM back around a fork: Python drops what reaches a child before it is quite there.
+
+    Without a handler in Python the kernel would have ended the child. So with ours it waits, and is heard.
+    """
+
+    mask: set[Any] | None = None
+
+    def before(self) -> None:
+        if isinstance(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), Endings):
+            self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def after(self) -> None:
+        if self.mask is not None:
+            mask, self.mask = self.mask, None
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+if hasattr(os, "register_at_fork"):
+    _forking = _Forking()
+    os.register_at_fork(before=_forking.before, after_in_parent=_forking.after, after_in_child=_forking.after)
+
+
 @contextmanager
 def _interrupts_put_off() -> Iterator[list[int]]:
     """Only collect the first Ctrl-C of the block; a second one is obeyed at once."""
