@@ -180,7 +180,7 @@ def test_a_fork_hears_a_sigterm_that_comes_at_its_very_beginning(tmp_path: Path)
         tmp_path,
         """
 with ScalableSession.local(workers=1, processes=False):
-    for _ in range(200):
+    for _ in range(60):
         if not (child := os.fork()):
             time.sleep(60)
             os._exit(1)
