@@ -52,7 +52,8 @@ class Repairs:
     def _staying(self, address: str) -> set[Any]:
         """What must not be taken from a worker: what runs, or may have begun and must not begin twice."""
         tracked = self._supervisor.tracked
-        there = {state.key for state in self._scheduler.workers[address].processing}
+        worker = self._scheduler.workers.get(address)
+        there = {state.key for state in worker.processing} if worker is not None else set()
         once = {key for key in there if key in tracked and not tracked[key].spec.idempotent}
         return once | self._fleet.running_on(address)
 
@@ -117,6 +118,8 @@ class Repairs:
         """Set aside those that are convicted, until there is not enough against them any more."""
         convicted = self._evidence.convicted(at)
         for member in members:
+            if self.slots.vacates(member.address):
+                continue  # another is about to take its place
             against = [place for place in sorted(_places_of(member)) if place in convicted]
             if not against:
                 self.cordon.lift(member.address, QUARANTINED)

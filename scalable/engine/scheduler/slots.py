@@ -80,6 +80,10 @@ class Slots:
         if worker not in self and worker not in self._asked:
             self._cordon.lift(worker, STUCK)
 
+    def vacates(self, address: str) -> bool:
+        """Whether :meth:`vacate` was called for a worker."""
+        return address in self._vacated
+
     def vacate(self, address: str) -> None:
         """Have a worker that was set aside replaced, as soon as nothing runs on it."""
         if address not in self._vacated:
@@ -96,7 +100,7 @@ class Slots:
         if stuck and self._cordon.put(address, STUCK, self._staying(address)):
             # What was on its way there, or began a moment ago, is heard of by then.
             asyncio.get_running_loop().call_later(SETTLED_AFTER_S, self.look, address)
-        elif not self._running(address):
+        elif not (self._running(address) if stuck else self._staying(address)):
             self._asked.add(address)
             self._replace(address)
 
