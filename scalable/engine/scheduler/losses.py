@@ -78,7 +78,7 @@ class Losses:
             tracked.began = None  # it died before it could say so: what is known is of an earlier attempt
         tracked.worker = member.name
         failure, tracked.parcel = by_loss(tracked, state, member, death, at)
-        supervisor.repairs.lost(state.key, member)
+        supervisor.repairs.lost(state.key, member, at)
         supervisor.fold(state, tracked, lifecycle.Lost(at, supervisor.luck.random(), failure))
         if tracked.hold_s is not None:
             supervisor.hold(state, tracked)

@@ -225,7 +225,7 @@ class Supervisor(SchedulerPlugin):
         tracked.result_bytes = message.get("nbytes")
         at = time.time()
         self.parking.worked(tracked, at)
-        self.repairs.succeeded(key, self.fleet.get(message.get("worker")))
+        self.repairs.succeeded(key, self.fleet.get(message.get("worker")), at)
         self.fold(self.scheduler.tasks[key], tracked, lifecycle.Succeeded(at))
 
     def _released(self, state: TaskState, tracked: Tracked, start: str) -> None:
