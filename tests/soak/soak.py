@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import os
 import random
 import shutil
@@ -72,6 +73,7 @@ class Soak:
             finally:
                 adversary.end()
             self._drain(client)
+            self._settle(client)
         return adversary
 
     def _work(self, client: Any, until: float) -> None:
@@ -96,6 +98,21 @@ class Soak:
             )
             seen = (state and state.state, tracked and tracked.task, recipe.key in supervisor.holds)
             self.hung.append(f"{recipe.key}: {future.status} after {PATIENCE_S:.0f} s of peace: {seen}")
+
+    def _settle(self, client: Any) -> None:
+        """When nobody wants anything any more, the supervisor must have forgotten all of it."""
+        self._pending.clear()
+        for state in list(client.futures.values()):
+            if (
+                state.exception is not None
+            ):  # Dask keeps it, with the frame that caught it, and so its futures
+                state.exception.__traceback__ = None
+        gc.collect()
+        supervisor, until = client.cluster.scheduler.plugins["scalable"], time.monotonic() + PATIENCE_S
+        while (supervisor.tracked or len(supervisor.holds)) and time.monotonic() < until:
+            time.sleep(LOOK_S)
+        self.hung += [f"{key}: followed, though nobody wants it" for key in supervisor.tracked]
+        self.hung += ["there are holds, though nobody wants anything"] * bool(len(supervisor.holds))
 
     def _submit(self, client: Any) -> None:
         futures: dict[Recipe, Any] = {}
