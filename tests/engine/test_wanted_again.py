@@ -172,7 +172,7 @@ def test_a_result_that_is_lost_when_its_input_has_failed_ends_with_that(mortals,
     assert isinstance(error.__cause__, ConnectionError)
 
 
-# --- what must not run twice ----------------------------------------------------------------------------------
+# --- what must not run twice --------------------------------------------------------------------------------
 
 
 def once(live, function, *arguments, **how):
