@@ -38,7 +38,7 @@ class Adversary:
         due = time.monotonic()
         while not self._over.wait(0.05):
             self._let_go_on(time.monotonic())
-            if time.monotonic() > due:
+            if time.monotonic() > due and self._cluster.scheduler.workers:  # else they would never begin
                 due = time.monotonic() + self._luck.expovariate(1 / PAUSE_S)
                 self._harm()
         self._let_go_on(time.monotonic() + LONG_S)

@@ -223,7 +223,7 @@ class Audit:
         for line in failed:
             if line["outcome"] != "worker_lost" or recipe.isolated:
                 continue
-            if (line["attempt"], line["pid"]) not in ran:
+            if line["pid"] and (line["attempt"], line["pid"]) not in ran:
                 self.figures["blamed though it had not begun"] += 1
         runs = Counter(number for number, _, _ in self._began[recipe.key])
         self.figures["attempts that began twice (moved, or recomputed)"] += sum(n > 1 for n in runs.values())

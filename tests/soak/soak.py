@@ -31,6 +31,7 @@ from scalable import ScalableSession
 
 WIDTH, LOOK_S, TELL_EVERY_S = 48, 0.01, 30.0
 PATIENCE_S = 120.0  # until a task must have ended when nobody does harm any more
+FETCH_S = 2.0  # how long a result may be on its way, before others have their turn
 GRACE_S = 10.0  # for processes that were told to end
 WORKER_MEMORY_MB = 400
 MARK = "SCALABLE_SOAK_RUN"
@@ -131,15 +132,18 @@ class Soak:
                 client.cancel([self._pending[recipe]])
         done = [recipe for recipe, future in self._pending.items() if future.done()]
         for recipe in done:
-            recipe.outcome = _outcome(self._pending.pop(recipe))
-            recipe.ended = True
+            outcome = _outcome(self._pending[recipe])
+            if type(outcome) is TimeoutError:
+                continue  # its result was lost a moment ago, and is computed again
+            del self._pending[recipe]
+            recipe.outcome, recipe.ended = outcome, True
         if not done:
             time.sleep(LOOK_S)
 
 
 def _outcome(future: Any) -> Any:
     try:
-        return future.result(PATIENCE_S)
+        return future.result(FETCH_S)
     except BaseException as error:  # whatever it is, it is what the caller gets
         if isinstance(error, KeyboardInterrupt):
             raise
