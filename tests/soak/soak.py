@@ -44,6 +44,7 @@ class Soak:
     def __init__(self, seed: int, place: Path) -> None:
         luck = random.Random(seed)
         self.workers = luck.choice((2, 3))
+        self._threads = luck.choice((1, 1, 2))
         self.place = place
         self.recipes: list[Recipe] = []
         self._pending: dict[Recipe, Any] = {}
@@ -58,7 +59,14 @@ class Soak:
         return {
             "version": 1,
             "project": {"name": "soak"},
-            "targets": {"local": {"provider": "local", "max_workers": self.workers, "memory": memory}},
+            "targets": {
+                "local": {
+                    "provider": "local",
+                    "max_workers": self.workers,
+                    "threads_per_worker": self._threads,
+                    "memory": memory,
+                }
+            },
             "components": {"small": {"memory": "250MB"}},
             "cache": {"dir": str(self.place / "cache")},
             "telemetry": {"runs_dir": str(self.place / "runs")},
