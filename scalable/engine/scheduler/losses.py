@@ -58,11 +58,16 @@ class Losses:
         how = {"exit_code": death.exit_code, "signal": death.signal, "reason": f"{member.name} {death}"}
         record = worker_record("lost", member, at, running=tuple(map(key_text, keys)), **how)
         self._supervisor.tell_all(record)
-        for key in keys:
+        over = [each.key for each in aboard if each.run in death.begun and self._only_once(each.key)]
+        for key in dict.fromkeys((*keys, *over)):
             state, tracked = self._supervisor.scheduler.tasks.get(key), self._supervisor.tracked.get(key)
             if state is not None and tracked is not None and key in self._holds:
-                self._fold(state, tracked, member, death, at)
-        self._let_go([each.key for each in aboard if each.key not in set(keys)])
+                self._fold(state, tracked, member, death, at, over=key not in keys)
+        self._let_go([each.key for each in aboard if each.key not in {*keys, *over}])
+
+    def _only_once(self, key: Any) -> bool:
+        tracked = self._supervisor.tracked.get(key)
+        return tracked is not None and not tracked.spec.idempotent
 
     def _let_go(self, keys: list[Any]) -> None:
         """Let those run again that are not to blame; they lose nothing."""
@@ -72,13 +77,16 @@ class Losses:
                 self._supervisor.fold(state, tracked, lifecycle.Requeued(time.time()))
         self._holds.release_all(key for key in keys if key in self._holds)
 
-    def _fold(self, state: TaskState, tracked: Tracked, member: Member, death: Death, at: float) -> None:
+    def _fold(
+        self, state: TaskState, tracked: Tracked, member: Member, death: Death, at: float, *, over: bool
+    ) -> None:
         supervisor = self._supervisor
         if tracked.task.state == "pending":
             tracked.began = None  # it died before it could say so: what is known is of an earlier attempt
         tracked.worker = member.name
-        failure, tracked.parcel = by_loss(tracked, state, member, death, at)
-        supervisor.repairs.lost(state.key, member, at)
+        failure, tracked.parcel = by_loss(tracked, state, member, death, at, over=over)
+        if not over:
+            supervisor.repairs.lost(state.key, member, at)
         supervisor.fold(state, tracked, lifecycle.Lost(at, supervisor.luck.random(), failure))
         if tracked.hold_s is not None:
             supervisor.hold(state, tracked)

@@ -18,6 +18,7 @@ from scalable.core import lifecycle
 from scalable.core.failure import Failure
 from scalable.engine.messages import ANNOTATION, FAILED, NOTES, RETURNED, STARTED, TRANSFER, Spec
 from scalable.engine.scheduler import upstream
+from scalable.engine.scheduler.again import Again
 from scalable.engine.scheduler.fleet import Fleet
 from scalable.engine.scheduler.holds import FOR_GOOD_S, Holds
 from scalable.engine.scheduler.logs import Logs
@@ -58,6 +59,7 @@ class Supervisor(SchedulerPlugin):
         self.fleet = Fleet(scheduler)
         self.repairs = Repairs(self)
         self.losses = Losses(self)
+        self.again = Again(self)
         self.settle = Settle(self)
         self.timers = Timers(self)
         self.logs = Logs()
@@ -202,18 +204,22 @@ class Supervisor(SchedulerPlugin):
             return
         if finish == "memory" and start == "processing":
             self._succeeded(key, tracked, kwargs)
+        elif finish == "waiting" and start == "released":
+            self.again.waits(self.scheduler.tasks[key], tracked)
         elif finish == "processing":
             self.timers.sent(self.scheduler.tasks[key], tracked)
             self.parking.assigned(key, tracked)
         elif finish == "released":
             self._released(self.scheduler.tasks[key], tracked, start)
         elif finish == "erred":
-            state = self.scheduler.tasks[key]
-            upstream.keep_own_blame(state.dependents)
-            if tracked.task.state not in lifecycle.ENDED:
-                self.settle.ended_by_dask(state, tracked, kwargs)
+            self._erred(self.scheduler.tasks[key], tracked, kwargs)
         elif finish == "forgotten":
             self.forget(key)
+
+    def _erred(self, state: TaskState, tracked: Tracked, message: dict[str, Any]) -> None:
+        upstream.keep_own_blame(state.dependents)
+        if tracked.task.state not in lifecycle.ENDED:
+            self.settle.ended_by_dask(state, tracked, message)
 
     def _succeeded(self, key: Any, tracked: Tracked, message: dict[str, Any]) -> None:
         self.stopped(key, tracked)
@@ -242,26 +248,28 @@ class Supervisor(SchedulerPlugin):
             return
         if lost and start == "processing" and tracked.hold_s is None:
             self.losses.taken(state, ran_on)
+        elif tracked.task.state not in lifecycle.ENDED:
+            self._goes_back(state, tracked, ran_on)
         else:
-            self._goes_back(state, tracked, start)
+            self.again.look(state, tracked)
         if tracked.hold_s is not None:
             self.hold(state, tracked)
-        elif tracked.last_words is not None:  # Dask is in the middle of taking it back: end it right after
+        else:
+            self.end_soon(state, tracked)
+
+    def _goes_back(self, state: TaskState, tracked: Tracked, ran_on: str | None) -> None:
+        if self.again.forbidden(state, tracked, ran_on):
+            return
+        at = time.time()
+        self.fold(state, tracked, lifecycle.Requeued(at))
+        if self.parking.keeps(state.key, tracked):
+            self.fold(state, tracked, lifecycle.HeldBack(at))
+
+    def end_soon(self, state: TaskState, tracked: Tracked) -> None:
+        """End a task that has said its last words, as soon as Dask is done with taking it back."""
+        if tracked.last_words is not None:
             self.holds.hold(state, FOR_GOOD_S)
             asyncio.get_running_loop().call_soon(self.settle.end, state, tracked)
-
-    def _goes_back(self, state: TaskState, tracked: Tracked, start: str) -> None:
-        at = time.time()
-        if start == "memory":
-            self.fold(state, tracked, lifecycle.Recomputed(at))
-        elif start == "erred":
-            tracked.cause = None
-            self.fold(state, tracked, lifecycle.RetriedByHand(at, tracked.spec.retry))
-            self._renew(state, tracked)
-        else:
-            self.fold(state, tracked, lifecycle.Requeued(at))
-            if self.parking.keeps(state.key, tracked):
-                self.fold(state, tracked, lifecycle.HeldBack(at))
 
     def hold(self, state: TaskState, tracked: Tracked) -> None:
         """Hold a task that no worker has, for as long as the core said."""
@@ -315,13 +323,13 @@ class Supervisor(SchedulerPlugin):
                 self.stops.ended(state.key, tracked, action)
             case lifecycle.Hold() | lifecycle.Park():
                 tracked.wait(action)
-                self._renew(state, tracked)
+                self.renew(state, tracked)
             case lifecycle.Move():
                 tracked.move(action.limits)
             case lifecycle.Settle():
                 tracked.last_words = action.reason
 
-    def _renew(self, state: TaskState, tracked: Tracked) -> None:
+    def renew(self, state: TaskState, tracked: Tracked) -> None:
         """Write the next attempt's order into the task."""
         state.annotations = {**(state.annotations or {}), ANNOTATION: tracked.order()}
 
