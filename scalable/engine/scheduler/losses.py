@@ -13,6 +13,8 @@ from scalable.engine.scheduler.inquest import Inquest
 from scalable.engine.scheduler.outcomes import by_loss
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from distributed.scheduler import TaskState
 
     from scalable.engine.scheduler.fleet import Aboard, Member
@@ -48,7 +50,7 @@ class Losses:
         member, aboard, expected = self._fleet.left(worker)
         if expected:
             self._supervisor.tell_all(worker_record("retired", member, time.time()))
-            self._holds.release_all(each.key for each in aboard)
+            self._let_go([each.key for each in aboard])
         else:
             self.inquest.open(member, aboard, time.time())
 
@@ -58,18 +60,32 @@ class Losses:
         how = {"exit_code": death.exit_code, "signal": death.signal, "reason": f"{member.name} {death}"}
         record = worker_record("lost", member, at, running=tuple(map(key_text, keys)), **how)
         self._supervisor.tell_all(record)
+        lost = self._to_blame(keys)
+        for state, tracked in self._held(lost):
+            self._fold(state, tracked, member, death, at)
+        self._let_go([each.key for each in aboard if each.key not in lost])
+
+    def _to_blame(self, running: list[Any]) -> set[Any]:
+        """Say which of the tasks that a lost worker ran have lost an attempt with it.
+
+        Isolated ones cannot have killed it where others ran in it. But what must not run twice has run once.
+        """
+        known = {key: tracked for key in running if (tracked := self._supervisor.tracked.get(key)) is not None}
+        inside = {key for key, tracked in known.items() if not tracked.spec.isolate}
+        once = {key for key, tracked in known.items() if not tracked.spec.idempotent}
+        return (inside or set(known)) | once
+
+    def _held(self, keys: Iterable[Any]) -> Iterator[tuple[TaskState, Tracked]]:
+        """Those of the tasks that still wait to hear what becomes of them."""
         for key in keys:
             state, tracked = self._supervisor.scheduler.tasks.get(key), self._supervisor.tracked.get(key)
             if state is not None and tracked is not None and key in self._holds:
-                self._fold(state, tracked, member, death, at)
-        self._let_go([each.key for each in aboard if each.key not in set(keys)])
+                yield state, tracked
 
     def _let_go(self, keys: list[Any]) -> None:
         """Let those run again that are not to blame; they lose nothing."""
-        for key in keys:
-            state, tracked = self._supervisor.scheduler.tasks.get(key), self._supervisor.tracked.get(key)
-            if state is not None and tracked is not None and key in self._holds:
-                self._supervisor.fold(state, tracked, lifecycle.Requeued(time.time()))
+        for state, tracked in self._held(keys):
+            self._supervisor.fold(state, tracked, lifecycle.Requeued(time.time()))
         self._holds.release_all(key for key in keys if key in self._holds)
 
     def _fold(self, state: TaskState, tracked: Tracked, member: Member, death: Death, at: float) -> None:

@@ -107,7 +107,7 @@ class Attempt:
         surroundings = self._context()
         token = context.current.set(surroundings)
         heard.listen()
-        place = self.box.enter(self.run) if self.apart is None else None  # an isolated one harms no worker
+        place = self.box.enter(self.run)
         try:
             yield surroundings
         except Reschedule:
@@ -120,8 +120,7 @@ class Attempt:
                     error, self._subject(values), began, time.perf_counter() - clock, surroundings.warnings
                 )
         finally:
-            if place is not None:
-                self.box.leave(place)
+            self.box.leave(place)
             context.current.reset(token)
             self._end(surroundings)
 
