@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -184,3 +185,45 @@ def test_workers_are_announced_with_their_facts(two_processes):
         assert line["pid"] != os.getpid()
         assert line["address"].startswith("tcp://127.0.0.1:")
         assert line["memory_bytes"] > 0
+
+
+def kill_the_worker_of(live, task):
+    """Kill the worker process that has a task."""
+    busy = next(address for address, keys in live.client.processing().items() if str(task.key) in keys)
+    os.kill(live.client.run(os.getpid, workers=[busy])[busy], signal.SIGKILL)
+
+
+def begun(live, mark, **how):
+    """Submit an isolated task that waits, and see it begin."""
+    task = live.client.submit(touch_and_wait, mark, Path(f"{mark}.gate"), isolate=True, **how)
+    until(mark.with_name(f"{mark.name}.1").exists)
+    return task
+
+
+def test_an_isolated_task_that_must_not_run_twice_does_not_when_its_worker_is_lost(mortals, tmp_path):
+    task = begun(mortals, tmp_path / "mark", idempotent=False)
+    kill_the_worker_of(mortals, task)
+    (line,), _ = lost(mortals, task)
+    assert line["reason"] == "the worker was lost and idempotent=False forbids a second run"
+    assert mortals.told("workers", event="lost", running=[str(task.key)])
+    assert not (tmp_path / "mark.2").exists()
+
+
+def test_an_isolated_task_alone_counts_the_loss_of_its_worker(mortals, tmp_path):
+    task = begun(mortals, tmp_path / "mark", retry=ONCE)
+    kill_the_worker_of(mortals, task)
+    (tmp_path / "mark.gate").touch()
+    assert task.result(PATIENCE_S) == 2
+    assert mortals.told("failures", task, number=2)[0]["outcome"] == "worker_lost"
+
+
+def test_an_isolated_task_is_not_blamed_for_what_runs_beside_it(tmp_path):
+    live = start(tmp_path, max_workers=1, threads_per_worker=2)
+    try:
+        task = begun(live, tmp_path / "mark", retry=NEVER)
+        lost(live, live.client.submit(exit_at_once, retry=NEVER))
+        (tmp_path / "mark.gate").touch()
+        assert task.result(PATIENCE_S) == 1
+        assert not live.lines("failures", task)
+    finally:
+        live.session.close()

@@ -13,6 +13,8 @@ from scalable.engine.scheduler.inquest import Inquest
 from scalable.engine.scheduler.outcomes import by_loss
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from distributed.scheduler import TaskState
 
     from scalable.engine.scheduler.fleet import Aboard, Member
@@ -48,7 +50,7 @@ class Losses:
         member, aboard, expected = self._fleet.left(worker)
         if expected:
             self._supervisor.tell_all(worker_record("retired", member, time.time()))
-            self._holds.release_all(each.key for each in aboard)
+            self._let_go([each.key for each in aboard])
         else:
             self.inquest.open(member, aboard, time.time())
 
@@ -58,23 +60,37 @@ class Losses:
         how = {"exit_code": death.exit_code, "signal": death.signal, "reason": f"{member.name} {death}"}
         record = worker_record("lost", member, at, running=tuple(map(key_text, keys)), **how)
         self._supervisor.tell_all(record)
+        lost = self._to_blame(keys)
         over = [each.key for each in aboard if each.run in death.begun and self._only_once(each.key)]
-        for key in dict.fromkeys((*keys, *over)):
-            state, tracked = self._supervisor.scheduler.tasks.get(key), self._supervisor.tracked.get(key)
-            if state is not None and tracked is not None and key in self._holds:
-                self._fold(state, tracked, member, death, at, over=key not in keys)
-        self._let_go([each.key for each in aboard if each.key not in {*keys, *over}])
+        for state, tracked in self._held(dict.fromkeys((*lost, *over))):
+            self._fold(state, tracked, member, death, at, over=state.key not in lost)
+        self._let_go([each.key for each in aboard if each.key not in {*lost, *over}])
+
+    def _to_blame(self, running: list[Any]) -> list[Any]:
+        """Say which of the tasks that a lost worker ran have lost an attempt with it.
+
+        Isolated ones cannot have killed it where others ran in it. But what must not run twice has run once.
+        """
+        tracked = self._supervisor.tracked
+        known = [key for key in running if key in tracked]
+        inside = [key for key in known if not tracked[key].spec.isolate]
+        return [key for key in known if key in inside or self._only_once(key)] if inside else known
 
     def _only_once(self, key: Any) -> bool:
         tracked = self._supervisor.tracked.get(key)
         return tracked is not None and not tracked.spec.idempotent
 
-    def _let_go(self, keys: list[Any]) -> None:
-        """Let those run again that are not to blame; they lose nothing."""
+    def _held(self, keys: Iterable[Any]) -> Iterator[tuple[TaskState, Tracked]]:
+        """Those of the tasks that still wait to hear what becomes of them."""
         for key in keys:
             state, tracked = self._supervisor.scheduler.tasks.get(key), self._supervisor.tracked.get(key)
             if state is not None and tracked is not None and key in self._holds:
-                self._supervisor.fold(state, tracked, lifecycle.Requeued(time.time()))
+                yield state, tracked
+
+    def _let_go(self, keys: list[Any]) -> None:
+        """Let those run again that are not to blame; they lose nothing."""
+        for state, tracked in self._held(keys):
+            self._supervisor.fold(state, tracked, lifecycle.Requeued(time.time()))
         self._holds.release_all(key for key in keys if key in self._holds)
 
     def _fold(

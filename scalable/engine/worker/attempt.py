@@ -108,7 +108,7 @@ class Attempt:
         token = context.current.set(surroundings)
         heard.listen()
         once = None if self.spec.idempotent else self.run
-        place = self._entered(once)
+        place = self.box.enter(self.run)
         try:
             yield surroundings
         except Reschedule:
@@ -121,8 +121,7 @@ class Attempt:
                     error, self._subject(values), began, time.perf_counter() - clock, surroundings.warnings
                 )
         finally:
-            if self.apart is None:
-                self.box.leave(place, once)
+            self.box.leave(place, once)
             context.current.reset(token)
             self._end(surroundings)
 
@@ -138,14 +137,6 @@ class Attempt:
             self.report = apart.report
             raise Reschedule
         return result
-
-    def _entered(self, once: int | None) -> int | None:
-        """Note that the attempt begins; an isolated one harms no worker, but may have to be the only one."""
-        if self.apart is None:
-            return self.box.enter(self.run)
-        if once is not None:
-            self.box.leave(self.box.enter(self.run), once)
-        return None
 
     def _taken_back(self) -> bool:
         """Whether the scheduler changed its mind meanwhile; Dask's worker would run the task all the same."""
