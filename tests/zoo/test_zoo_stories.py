@@ -14,7 +14,7 @@ import animals
 import psutil
 import pytest
 import zoo_tasks as tasks
-from live import PATIENCE_S, fail, flaky, inc, start, touch_and_wait, until
+from live import PATIENCE_S, fail, flaky, freeze, inc, start, touch_and_wait, until
 from zoo_table import ALL, APART
 
 from scalable import PlanError, Retry, TaskTimeout, UpstreamFailed, WorkerLost
@@ -139,7 +139,7 @@ def test_a_task_whose_worker_is_killed_ends_elsewhere_and_counts_a_loss(zoo: Zoo
 @apart
 def test_a_late_result_of_a_frozen_worker_changes_nothing(zoo: Zoo, gate, tmp_path):
     task, pid = busy(zoo, gate, tmp_path / "task", retry=SOON, timeout=LIMIT_S)
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     gate.touch()
     assert task.result(PATIENCE_S) == 2
     with suppress(ProcessLookupError):  # it may be replaced by now
@@ -153,7 +153,7 @@ def test_a_late_result_of_a_frozen_worker_changes_nothing(zoo: Zoo, gate, tmp_pa
 @pytest.mark.parametrize("zoo", ["external"], indirect=True)
 def test_a_worker_that_stays_frozen_is_ended_and_its_task_ends_elsewhere(zoo: Zoo, gate, tmp_path):
     task, pid = busy(zoo, gate, tmp_path / "task", retry=SOON)
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     gate.touch()
     assert task.result(2 * PATIENCE_S) == 2
     until(lambda: not psutil.pid_exists(pid))
