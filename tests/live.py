@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,12 @@ def until(claim: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
     return value
+
+
+def freeze(pid: int) -> None:
+    """Stop a process; on a busy machine its threads run on for a while after the signal was sent."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 class Live:

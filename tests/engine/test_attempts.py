@@ -6,12 +6,16 @@ import functools
 import operator
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from distributed import Reschedule, get_client, secede, worker_client
 from live import PATIENCE_S, fail, flaky, inc
 
 from scalable import Retry, cacheable, current_attempt
+from scalable.engine.messages import Spec
+from scalable.engine.worker.attempt import Attempt
+from scalable.engine.worker.blackbox import BlackBox
 
 SOON = Retry(retries=2, base=0.01, jitter="none")
 
@@ -252,3 +256,16 @@ def test_a_task_without_a_cache_says_nothing_of_one(live):
 def test_an_actor_is_left_to_dask(threads):
     future = threads.client.submit(Model, 4, actor=True)  # kept: the actor lives as long as it
     assert future.result(PATIENCE_S).run(1).result(PATIENCE_S) == 5
+
+
+def test_an_attempt_that_is_taken_back_before_it_begins_says_that_it_is_over():
+    state = SimpleNamespace(tasks={"k": SimpleNamespace(state="cancelled")})
+    worker = SimpleNamespace(state=state, name="worker-0")
+    task = SimpleNamespace(run_spec=lambda _values: pytest.fail("it ran"), key="k", run_id=1)
+    order = {"spec": Spec(run_id="run-1", retry=Retry()).dumps()}
+    attempt = Attempt(task, worker, order, keeping=None, box=BlackBox(None))
+    told = []
+    attempt.on_return = lambda: told.append(attempt.ended)
+    with pytest.raises(Reschedule):
+        attempt()
+    assert told == [True]

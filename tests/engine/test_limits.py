@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from distributed import get_worker
-from live import PATIENCE_S, flaky, inc, start, touch_and_wait, until
+from live import PATIENCE_S, flaky, freeze, inc, start, touch_and_wait, until
 
 from scalable import Retry, TaskTimeout, current_attempt
 
@@ -86,7 +86,7 @@ def test_a_frozen_worker_is_ended_and_its_task_runs_elsewhere(pair, tmp_path):
     began = time.monotonic()
     address = until(lambda: pair.supervisor.tracked[task.key].running_on)
     pid = pair.supervisor.fleet.get(address).pid
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     (tmp_path / "gate").touch()
     assert task.result(60) == 2
     assert time.monotonic() - began < 60

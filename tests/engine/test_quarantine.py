@@ -52,7 +52,7 @@ def convicted(live, name="worker-1"):
         assert live.client.gather(tasks) == [*range(6)]
         return live.lines("workers", event="quarantined")
 
-    (found,) = until(line)
+    (found,) = until(line, 3 * PATIENCE_S)  # a worker has to be started again three times
     return found
 
 

@@ -135,6 +135,27 @@ def test_a_cancelled_task_that_does_not_stop_gives_its_slot_back(one_worker, tmp
     (tmp_path / "gate").touch()
 
 
+def test_a_task_that_is_cancelled_before_its_start_was_heard_of_gives_its_slot_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("scalable.engine.worker.witness.SAY_AFTER_S", 3600)
+    live = start(tmp_path, processes=False, max_workers=1)
+    task = live.client.submit(touch_and_wait, tmp_path / "began", tmp_path / "gate")
+    until((tmp_path / "began.1").exists)
+    task.cancel()
+    assert live.client.submit(inc, 1).result(PATIENCE_S) == 2
+    assert live.told("workers", event="stuck")[0]["worker"] == "worker-0"
+    (tmp_path / "gate").touch()
+    live.session.close()
+
+
+def test_the_late_word_of_a_worker_that_is_gone_keeps_no_slot(threads):
+    def told(dask_scheduler):
+        supervisor = dask_scheduler.plugins["scalable"]
+        supervisor.attempt_started("late", 1, "inproc://nobody")
+        return supervisor.repairs.slots.keeps("late")
+
+    assert threads.client.run_on_scheduler(told) is False
+
+
 def test_a_session_with_a_stuck_thread_closes_all_the_same(tmp_path):
     before = set(threading.enumerate())
     live = start(tmp_path, processes=False, max_workers=1)

@@ -44,7 +44,7 @@ class Slots:
         replace: Callable[[str], None],
         on_free: Callable[[Any], None],
     ) -> None:
-        self._tell = scheduler.worker_send
+        self._scheduler = scheduler
         self._cordon = cordon
         self._running = running
         self._staying = staying
@@ -64,9 +64,11 @@ class Slots:
         return any(key == each for each, _ in self._kept)
 
     def given_up(self, address: str, key: Any, run: int, grace_s: float) -> None:
-        """Note that an attempt still runs although it is over for everybody else."""
+        """Note that an attempt still runs although it is over for everybody else; its worker may be gone."""
+        if address not in self._scheduler.workers:
+            return
         self._kept[key, run] = address
-        self._tell(address, {"op": GIVEN_UP, "key": key, "run": run})
+        self._scheduler.worker_send(address, {"op": GIVEN_UP, "key": key, "run": run})
         asyncio.get_running_loop().call_later(grace_s, self._had_its_grace, (key, run))
 
     def _had_its_grace(self, attempt: tuple[Any, int]) -> None:

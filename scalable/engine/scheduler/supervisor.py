@@ -144,8 +144,10 @@ class Supervisor(SchedulerPlugin):
     # --- started, failed, succeeded: messages of the workers --------------------------------------------
 
     def attempt_started(self, key: Any, run: int, worker: str) -> None:
-        """Handle a witness's word that an attempt begins."""
+        """Handle a witness's word that an attempt begins, or began although nobody wanted it any more."""
         state, tracked = self.current(key, run)
+        if state is None and self.sessions:
+            self.repairs.slots.given_up(worker, key, run, GRACE_AFTER_CANCEL_S)
         if state is None or tracked is None:
             return
         tracked.running_on, tracked.worker, tracked.run = worker, self.fleet.name_of(worker), run

@@ -77,6 +77,7 @@ class Attempt:
     def __call__(self, values: Mapping[Any, Any] = ()) -> Any:  # type: ignore[assignment]
         """Run the task; a coroutine function gives a coroutine, as Dask expects."""
         if self._taken_back():
+            self._over()
             raise Reschedule
         if self.is_coro:
             return self._awaited(values)
@@ -146,6 +147,9 @@ class Attempt:
     def _end(self, surroundings: context.Context) -> None:
         self._coroutine = None  # it holds the result, or the frames of a failure
         self.notes = surroundings.notes
+        self._over()
+
+    def _over(self) -> None:
         self.ended = True  # first this, then the question: the witness does both the other way round
         if self.on_return is not None:
             self.on_return()

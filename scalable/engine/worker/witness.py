@@ -70,7 +70,7 @@ class Witness(WorkerPlugin):
     def transition(self, key: Any, start: str, finish: str, **_kwargs: Any) -> None:
         """Dask calls it for every change of state of every task of the worker."""
         if start in BUSY and finish not in BUSY:
-            self._begun.pop(key, None)
+            self._not_to_tell(key, finish)
         if finish == "executing":
             self._begin(key)
         elif start == "flight" and finish == "error":
@@ -99,6 +99,12 @@ class Witness(WorkerPlugin):
         self._telling = False
         begun, self._begun = self._begun, {}
         for key, run in begun.items():
+            self.worker.batched_send({"op": STARTED, "key": key, "run": run})
+
+    def _not_to_tell(self, key: Any, finish: str) -> None:
+        """Keep a start to itself, as the end of the attempt tells of it; given up, it may have none."""
+        run = self._begun.pop(key, None)
+        if run is not None and finish == "released":
             self.worker.batched_send({"op": STARTED, "key": key, "run": run})
 
     def given_up(self, key: Any, run: int) -> None:
