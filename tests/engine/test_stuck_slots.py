@@ -135,6 +135,15 @@ def test_a_cancelled_task_that_does_not_stop_gives_its_slot_back(one_worker, tmp
     (tmp_path / "gate").touch()
 
 
+def test_a_task_that_is_cancelled_as_it_begins_gives_its_slot_back(one_worker, tmp_path):
+    task = one_worker.client.submit(touch_and_wait, tmp_path / "began", tmp_path / "gate")
+    while not (tmp_path / "began.1").exists():
+        pass  # it is cancelled before the scheduler has heard that it began
+    task.cancel()
+    assert one_worker.client.submit(inc, 1).result(PATIENCE_S) == 2
+    (tmp_path / "gate").touch()
+
+
 def test_a_session_with_a_stuck_thread_closes_all_the_same(tmp_path):
     before = set(threading.enumerate())
     live = start(tmp_path, processes=False, max_workers=1)

@@ -70,7 +70,9 @@ class Losses:
 
         Isolated ones cannot have killed it where others ran in it. But what must not run twice has run once.
         """
-        known = {key: tracked for key in running if (tracked := self._supervisor.tracked.get(key)) is not None}
+        known = {
+            key: tracked for key in running if (tracked := self._supervisor.tracked.get(key)) is not None
+        }
         inside = {key for key, tracked in known.items() if not tracked.spec.isolate}
         once = {key for key, tracked in known.items() if not tracked.spec.idempotent}
         return (inside or set(known)) | once

@@ -144,6 +144,10 @@ class Supervisor(SchedulerPlugin):
     def attempt_started(self, key: Any, run: int, worker: str) -> None:
         """Handle a witness's word that an attempt begins."""
         state, tracked = self.current(key, run)
+        if (
+            state is None and worker in self.scheduler.workers
+        ):  # nobody wants it any more: it may run all the same
+            self.repairs.slots.given_up(worker, key, run, GRACE_AFTER_CANCEL_S)
         if state is None or tracked is None:
             return
         tracked.running_on, tracked.worker, tracked.run = worker, self.fleet.name_of(worker), run

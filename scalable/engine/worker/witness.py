@@ -69,7 +69,7 @@ class Witness(WorkerPlugin):
 
     def transition(self, key: Any, start: str, finish: str, **_kwargs: Any) -> None:
         """Dask calls it for every change of state of every task of the worker."""
-        if start in BUSY and finish not in BUSY:
+        if start in BUSY and finish not in (*BUSY, "released"):  # what was cancelled may run on: that is told
             self._begun.pop(key, None)
         if finish == "executing":
             self._begin(key)
