@@ -260,7 +260,8 @@ class Supervisor(SchedulerPlugin):
             self.fold(state, tracked, lifecycle.Recomputed(at))
         elif start == "erred":
             tracked.cause = None
-            self.fold(state, tracked, lifecycle.RetriedByHand(at, tracked.spec.retry))
+            again = lifecycle.RetriedByHand(at, tracked.spec.retry, tracked.spec.limits)
+            self.fold(state, tracked, again)
             self._renew(state, tracked)
         else:
             self.fold(state, tracked, lifecycle.Requeued(at))
