@@ -30,7 +30,8 @@ def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tup
     limit = tracked.limit_s
     assert limit is not None, "only a task with a limit can overrun it"  # noqa: S101 - an invariant
     call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
-    parcel = pack(overrun(call, limit, "its limit" if limit == tracked.spec.timeout_s else LEFT))
+    own = limit == tracked.spec.timeout_s
+    parcel = pack(overrun(call, limit, "its limit") if own else overrun(call, round(limit, 1), LEFT))
     seen = _seen_from_outside(tracked, parcel, call, member, time.time())
     return Failure(**OVERRUN, **seen), parcel
 
