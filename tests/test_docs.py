@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.inspect import type_info
 from typer.main import get_command
 
 import scalable
 from scalable.cli.app import app
 from scalable.core.rules import RULES
+from scalable.journal import records
+from scalable.journal.rundir import RunInfo
+from scalable.manifest import model, policies, targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +37,41 @@ def test_the_table_of_rules_is_that_of_the_code() -> None:
     rows = [f"| `{rule.name}` | {rule.kind} | {rule.about} |" for rule in RULES]
     written = page("docs/retries.md").partition("| rule | kind | matches |\n|---|---|---|\n")[2]
     assert written.split("\n\n")[0].splitlines() == rows
+
+
+LINES = [records.FailureRecord, records.TaskRecord, records.WorkerRecord, records.CacheRecord, RunInfo]
+
+
+@pytest.mark.parametrize("record", LINES, ids=lambda record: record.__name__)
+def test_every_field_of_a_record_is_explained(record: Any) -> None:
+    explained = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]*`", page("docs/journal.md")))))
+    assert set(record.__struct_fields__) - explained == set()
+
+
+SECTIONS: dict[str, Any] = {
+    "": model.Document,
+    "project.": model.Project,
+    "components.*.": model.Component,
+    "retry.*.": policies.RetryModel,
+    "tasks.*.": model.Task,
+    "tasks.*.escalate.": model.Escalate,
+    "cache.": model.Cache,
+    "telemetry.": model.Telemetry,
+    **{f"targets.* ({name}) ": kind for name, kind in targets.PROVIDERS.items()},
+}
+
+
+def keys_of(section: str) -> Iterator[str]:
+    """The rows of the table of keys: what editors show of each."""
+    for field in type_info(SECTIONS[section]).fields:
+        about = (field.type.extra_json_schema or {})["description"]
+        yield f"| `{section}{field.name}` | {about} |"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_key_of_a_manifest_is_explained(section: str) -> None:
+    rows = page("docs/manifest.md").splitlines()
+    assert [row for row in keys_of(section) if row not in rows] == []
 
 
 @pytest.mark.parametrize("name", scalable.__all__)

@@ -190,10 +190,6 @@ class Orders:
             raise PlanError(msg)
         return self._manifest.policy(name)
 
-    def _memory(self, component: str | None) -> int | None:
-        placed = self._plan.components.get(component) if component is not None else None
-        return placed.memory if placed is not None else None
-
     def _component(self, name: str | None) -> str | None:
         if name is not None and name not in self._manifest.components:
             hint = suggest(name, self._manifest.components) or "the manifest names no components"

@@ -186,10 +186,11 @@ class Recomputed(msgspec.Struct, frozen=True, tag=True):
 
 
 class RetriedByHand(msgspec.Struct, frozen=True, tag=True):
-    """The user asked for another round; ``policy`` replaces the old one where given."""
+    """The user asked for another round; ``policy`` and ``limits`` replace the old ones where given."""
 
     at: float
     policy: Retry | None = None
+    limits: Limits | None = None
 
 
 Event = (
@@ -375,7 +376,8 @@ def _again(task: Task, _event: Recomputed) -> Moved:
 
 def _by_hand(task: Task, event: RetriedByHand) -> Moved:
     again, _ = _again(task, Recomputed(event.at))
-    return replace(again, policy=event.policy or task.policy, open=True), ()
+    limits = event.limits or task.limits
+    return replace(again, policy=event.policy or task.policy, limits=limits, open=True), ()
 
 
 MOVES: dict[tuple[State, type[Any]], Callable[[Task, Any], Moved]] = {

@@ -102,7 +102,7 @@ class Task(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Run each attempt in a process of its own, whose death harms no other task."),
     ] = False
     idempotent: Annotated[
-        bool | None, Meta(description="Whether running it twice does no harm; default: not known.")
+        bool | None, Meta(description="Whether it may run again after its worker was lost; default: true.")
     ] = None
     escalate: Annotated[
         Escalate | None,

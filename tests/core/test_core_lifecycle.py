@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from scalable.core.escalate import Escalation, Limits
 from scalable.core.failure import ExceptionInfo, Failure
 from scalable.core.lifecycle import (
     ENDED,
@@ -304,7 +305,14 @@ def test_a_round_by_hand_has_fresh_budgets_and_goes_on_counting():
 
 def test_a_round_by_hand_keeps_the_policy_where_none_is_given():
     task, _ = live(Cancelled(0.0), RetriedByHand(1.0))
-    assert (task.policy, task.attempt) == (QUICK, 1)
+    assert (task.policy, task.attempt, task.limits) == (QUICK, 1, Limits())
+
+
+def test_limits_grow_from_those_of_a_round_by_hand():
+    began = Task(Retry(retries=1), limits=Limits(timeout_s=1.0), escalation=Escalation(timeout=2.0))
+    late = Failed(2.0, 0.0, msgspec.structs.replace(failure(), outcome="timeout"))
+    task, _ = live(fails(kind="permanent"), RetriedByHand(1.0, limits=Limits(timeout_s=60.0)), task=began)
+    assert live(late, task=task)[0].limits.timeout_s == 120.0
 
 
 def test_a_success_that_is_repeated_by_hand_is_another_attempt():

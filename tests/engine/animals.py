@@ -64,6 +64,12 @@ def ignore_sigterm(mark):
     time.sleep(600)
 
 
+def exit_on_sigterm(mark, code):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(code))
+    mark.touch()
+    time.sleep(600)
+
+
 def start_grandchild(mark, wait_s=600.0):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     mark.with_suffix(".new").write_text(str(child.pid))

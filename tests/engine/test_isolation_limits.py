@@ -63,6 +63,24 @@ def test_a_task_that_ignores_sigterm_is_killed(warm, tmp_path, again):
     assert (tmp_path / "mark").exists()
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_task_that_makes_an_exception_of_sigterm_has_run_out_of_time(warm, tmp_path, code):
+    limit_s = 1.0  # time enough to say so
+    task = isolated(warm, animals.exit_on_sigterm, tmp_path / "mark", code, timeout=limit_s)
+    until((tmp_path / "mark").exists)
+    timed_out(warm, task, limit_s)
+
+
+def test_a_deadline_ends_a_task_as_soon_as_a_timeout_does(warm):
+    policy = Retry(retries=0, deadline=LIMIT_S)
+    task = isolated(warm, animals.sleep_for_ever, timeout=600, retry=policy)
+    error = task.exception(PATIENCE_S)
+    assert "exceeded what its deadline left it" in str(error)
+    (line,) = warm.lines("failures", task)
+    assert line["duration_s"] < LIMIT_S + WITHIN_S
+    assert isolated(warm, inc, 1).result(PATIENCE_S) == 2
+
+
 def test_programs_that_it_started_end_with_it(warm, tmp_path):
     mark = tmp_path / "mark"
     task = isolated(warm, animals.start_grandchild, mark, timeout=LIMIT_S)

@@ -108,6 +108,6 @@ def test_short_output_is_kept_as_it_is():
 
 def test_the_tail_of_an_output_is_bounded_and_ours_is_left_out():
     assert tail("") is None
-    assert tail('last\n  File "/x/scalable/engine/child.py", line 3 in run\n\n') == "last"
+    assert tail('last\n  File "/x/scalable/engine/isolated/child.py", line 3 in run\n\n') == "last"
     assert len(tail("\0" * 9999 + "end")) < 400
     assert tail("x" * 9999 + "end").endswith("xend")

@@ -58,7 +58,7 @@ def test_a_task_that_lets_nobody_speak_ends_at_its_limit_and_its_worker_is_repla
 def test_a_deadline_ends_the_attempt_that_it_falls_into(pair, tmp_path):
     soon = Retry(retries=5, base=0.01, jitter="none", deadline=0.5)
     task = pair.client.submit(late, tmp_path / "gate", retry=soon)
-    with pytest.raises(TaskTimeout, match="what its deadline left it"):
+    with pytest.raises(TaskTimeout, match=r"what its deadline left it, of 0\.\d s"):
         task.result(PATIENCE_S)
     lines = pair.lines("failures", task)
     assert [(line["outcome"], line["action"]) for line in lines] == [

@@ -50,6 +50,10 @@ def test_what_is_left_ends_at_once_and_says_why(limited: Live, tmp_path: Path):
         with pytest.raises(SessionError, match=WORDS):
             future.result(PATIENCE_S)
         assert limited.end_of(future)["state"] == "cancelled"
+    line = limited.end_of(running)
+    assert line["started_at"] <= line["finished_at"]
+    assert line["duration_s"] > 0
+    assert limited.supervisor.repairs.slots.keeps(running.key)  # until its thread comes back
     assert not limited.lines("failures", running)
     assert not limited.lines("failures", after)
     assert [limited.end_of(future)["state"] for future in failed] == ["failed"] * 3

@@ -261,17 +261,21 @@ def wait():
     while not gate.exists(): time.sleep(0.02)
 futures = [client.submit(hang_up, retry=late), client.submit(wait)]
 while not (session.overview()["waiting"] and session.overview()["running"]): time.sleep(0.02)
+client.publish_dataset(futures[0], name="waiting")
 say("ready")
 time.sleep(600)
 """,
     )
     program.read()
     assert plain.run_on_scheduler(tracked)["sessions"] == 1
+    kept = plain.get_dataset("waiting")
 
     program.signal(signal.SIGKILL)
 
     program.finish()
     until(lambda: plain.run_on_scheduler(tracked)["sessions"] == 0)
+    assert kept.exception(timeout=30) is not None  # it does not wait for a session that is gone
+    plain.unpublish_dataset("waiting")
     until(lambda: plain.run_on_scheduler(tracked)["held"] == 0)
     (tmp_path / "gate").touch()  # the task that ran still has its thread
 

@@ -44,6 +44,12 @@ class Ended(msgspec.Struct, frozen=True):
     status: Status | None
 
     @property
+    def was_stopped(self) -> bool:
+        """Whether its keeper told it to end, and it had no result by then: what it raised is its answer."""
+        failed = self.answer is not None and self.answer.report is not None
+        return failed and self.status is not None and self.status.why is not None
+
+    @property
     def result(self) -> Any:
         """The value that the task returned."""
         return load(self.frames)

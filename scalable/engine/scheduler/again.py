@@ -37,7 +37,9 @@ class Again:
         supervisor, at = self._supervisor, time.time()
         tracked.cause = None
         if tracked.task.state != "succeeded":
-            supervisor.fold(state, tracked, lifecycle.RetriedByHand(at, tracked.spec.retry))
+            supervisor.fold(
+                state, tracked, lifecycle.RetriedByHand(at, tracked.spec.retry, tracked.spec.limits)
+            )
         elif not self.forbidden(state, tracked, None):
             supervisor.fold(state, tracked, lifecycle.Recomputed(at))
         supervisor.renew(state, tracked)

@@ -16,21 +16,14 @@ from scalable.manifest.units import format_size
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
 
-    from scalable.engine.messages import Spec
     from scalable.engine.scheduler.fleet import Member
     from scalable.engine.scheduler.inquest import Death
     from scalable.engine.scheduler.tracked import Tracked
 
-__all__ = ["by_dask", "by_loss", "by_lost_result", "by_timeout", "grace_s", "seen_from_outside", "words_for"]
+__all__ = ["by_dask", "by_loss", "by_lost_result", "by_timeout", "words_for"]
 
-ISOLATED_GRACE_S = 5.0
 LEFT = "what its deadline left it,"
 LOST: dict[str, Any] = {"outcome": "worker_lost", "kind": "infrastructure", "rule": "worker-lost"}
-
-
-def grace_s(spec: Spec) -> float:
-    """Seconds beyond its limit until an attempt is given up: its keeper ends an isolated one before."""
-    return ISOLATED_GRACE_S if spec.isolate else 0.0
 
 
 def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tuple[Failure, Parcel]:
@@ -38,8 +31,9 @@ def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tup
     limit = tracked.limit_s
     assert limit is not None, "only a task with a limit can overrun it"  # noqa: S101 - an invariant
     call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
-    parcel = pack(overrun(call, limit, "its limit" if limit == tracked.spec.timeout_s else LEFT))
-    seen = seen_from_outside(tracked, parcel, call, member, time.time())
+    own = limit == tracked.spec.timeout_s
+    parcel = pack(overrun(call, limit, "its limit") if own else overrun(call, round(limit, 1), LEFT))
+    seen = _seen_from_outside(tracked, parcel, call, member, time.time())
     return Failure(**OVERRUN, **seen), parcel
 
 
@@ -57,7 +51,7 @@ def by_loss(
     else:
         parcel = pack(WorkerLost(words, **known, **how))
         kind = LOST
-    return Failure(**kind, **how, **(seen_from_outside(tracked, parcel, call, member, at) | known)), parcel
+    return Failure(**kind, **how, **(_seen_from_outside(tracked, parcel, call, member, at) | known)), parcel
 
 
 def by_lost_result(tracked: Tracked, state: TaskState, at: float) -> tuple[Failure, Parcel]:
@@ -66,11 +60,11 @@ def by_lost_result(tracked: Tracked, state: TaskState, at: float) -> tuple[Failu
     parcel = pack(
         WorkerLost(f"a worker was lost, and with it, or before, the result of {call}", worker=tracked.worker)
     )
-    seen = seen_from_outside(tracked, parcel, call, None, at)
+    seen = _seen_from_outside(tracked, parcel, call, None, at)
     return Failure(**LOST, **(seen | {"duration_s": tracked.duration_s})), parcel
 
 
-def seen_from_outside(
+def _seen_from_outside(
     tracked: Tracked, parcel: Parcel, call: str, member: Member | None, at: float
 ) -> dict[str, Any]:
     """What the scheduler knows of an attempt that could not report its failure itself."""

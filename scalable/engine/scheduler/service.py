@@ -67,13 +67,11 @@ class Service:
         """End a session: its unfinished tasks are cancelled. Returns its last records and its counts."""
         supervisor = self._supervisor
         supervisor.losses.inquest.conclude()
-        session = supervisor.sessions.pop(run_id, None)
+        session = supervisor.sessions.get(run_id)
         if session is None:
             return {"records": {}, "counts": {}, "told": False}
         session.echo(token)
-        for key in [key for key, tracked in supervisor.tracked.items() if tracked.session is session]:
-            supervisor.dismiss(key)
-        supervisor.parking.close(run_id)
+        supervisor.end_session(run_id)
         return {"records": session.drain(), "counts": session.by_state(), "told": True}
 
     async def overview(self, *, run_id: str) -> dict[str, int]:

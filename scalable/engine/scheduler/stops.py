@@ -79,6 +79,7 @@ class Stops:
         if tracked.last_words is not None:  # it is about to end with an exception of its own
             return False
         self._supervisor.holds.drop(state.key)
+        self._supervisor.abandon(state.key, tracked)
         tracked.hold_s = None
         self._fold(state, tracked, lifecycle.Cancelled(time.time()))
         return True

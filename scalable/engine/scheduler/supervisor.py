@@ -89,8 +89,14 @@ class Supervisor(SchedulerPlugin):
         theirs = [run_id for run_id, session in self.sessions.items() if session.client == client]
         for run_id in theirs:
             if not self.sessions[run_id].owner:
-                del self.sessions[run_id]
-                self.parking.close(run_id)
+                self.end_session(run_id)
+
+    def end_session(self, run_id: str) -> None:
+        """Let go of a session and of its tasks; those that others want are theirs from here on."""
+        session = self.sessions.pop(run_id)
+        for key in [key for key, tracked in self.tracked.items() if tracked.session is session]:
+            self._dismiss(key)
+        self.parking.close(run_id)
 
     # --- submitted -------------------------------------------------------------------------------------
 
@@ -242,11 +248,11 @@ class Supervisor(SchedulerPlugin):
         # innocent one. Reset here, that never happens: worker_losses decides.
         lost, state.suspicious = state.suspicious > 0, 0
         ran_on = tracked.running_on
+        wanted = bool(state.who_wants or state.waiters)
+        if not (wanted or lost):
+            self.abandon(state.key, tracked)
         self.stopped(state.key, tracked)
-        if not (state.who_wants or state.waiters):  # Dask forgets it next
-            if ran_on is not None and not lost:
-                tracked.measure(None)
-                self.repairs.slots.given_up(ran_on, state.key, tracked.run, GRACE_AFTER_CANCEL_S)
+        if not wanted:  # Dask forgets it next
             return
         if lost and start == "processing" and tracked.hold_s is None:
             self.losses.taken(state, ran_on)
@@ -348,6 +354,14 @@ class Supervisor(SchedulerPlugin):
         self.fold(state, tracked, self.parking.over(tracked, time.time()))
         self.settle.end(state, tracked)
 
+    def abandon(self, key: Any, tracked: Tracked) -> None:
+        """Note that nobody waits for the attempt under way, if there is one: its slot is to be won back."""
+        ran_on = tracked.running_on
+        if ran_on is not None:
+            tracked.measure(None)
+            self.stopped(key, tracked)
+            self.repairs.slots.given_up(ran_on, key, tracked.run, GRACE_AFTER_CANCEL_S)
+
     def stopped(self, key: Any, tracked: Tracked) -> None:
         """Note that no attempt at a task is under way any more."""
         self.parking.gone(key, tracked)
@@ -369,7 +383,7 @@ class Supervisor(SchedulerPlugin):
             self.fold(state, tracked, lifecycle.Cancelled(time.time()))
         del self.tracked[key]
 
-    def dismiss(self, key: Any) -> None:
+    def _dismiss(self, key: Any) -> None:
         """Let go of a task whose session ends; where others want it, it is theirs from here on."""
         client = self.tracked[key].session.client
         self.forget(key)

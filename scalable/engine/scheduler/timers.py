@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from scalable.engine.scheduler.outcomes import by_timeout, grace_s
+from scalable.engine.scheduler.outcomes import by_timeout
 from scalable.engine.scheduler.slots import GRACE_AFTER_TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Timers", "disarm"]
 
+ISOLATED_GRACE_S = 5.0
 SILENCE_S = 2.0
 """How long a worker may say nothing beyond a task's limit; it speaks twice a second if its code lets it."""
 
@@ -44,7 +45,7 @@ class Timers:
         disarm(tracked)
         if known:
             tracked.limit_s = min(known)
-            _arm(tracked, tracked.limit_s + grace_s(tracked.spec), self._overran, key, run)
+            _arm(tracked, tracked.limit_s + _grace_s(tracked), self._overran, key, run)
 
     def _unheard(self, key: Any, run: int, sent: float) -> None:
         """Find out whether a task runs of which nothing was heard, where its worker has been silent since."""
@@ -97,6 +98,15 @@ class Timers:
         if tracked.hold_s is not None:  # the thread still runs: take the task from it
             stimulus = f"scalable-timeout-{time.time()}"
             supervisor.scheduler.transitions({key: "released"}, stimulus_id=stimulus)
+
+
+def _grace_s(tracked: Tracked) -> float:
+    """Seconds beyond its limit until an attempt is given up; of a deadline no keeper knows.
+
+    The keeper of an isolated one ends it at its ``timeout`` by itself.
+    """
+    kept = tracked.spec.isolate and tracked.limit_s == tracked.spec.timeout_s
+    return ISOLATED_GRACE_S if kept else 0.0
 
 
 def _arm(tracked: Tracked, delay_s: float, call: Any, *arguments: Any) -> None:

@@ -63,11 +63,12 @@ class Apart:
         output = self.log() or ""
         peak = ended.status.peak_rss_bytes if ended.status else None
         surroundings.notes.append({"what": "isolated", "output": output, "peak_rss_bytes": peak})
-        if ended.answer is None:
+        if ended.answer is not None:
+            surroundings.notes += ended.answer.notes
+            self._keeping.warm(ended.answer.modules)
+        if ended.answer is None or ended.was_stopped:
             self.report = process_ended(ended.status, subject, began, duration_s, output)
             return None
-        surroundings.notes += ended.answer.notes
-        self._keeping.warm(ended.answer.modules)
         if ended.answer.report is not None:
             self.report = _completed(ended.answer.report, ended, output)
             return None
