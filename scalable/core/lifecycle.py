@@ -37,34 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "ENDED",
-    "MOVES",
-    "STATES",
-    "Action",
-    "Cancelled",
-    "End",
-    "Ending",
-    "Event",
-    "Failed",
-    "HeldBack",
-    "Hold",
-    "HoldEnded",
-    "InputFailed",
-    "Lost",
-    "Move",
-    "Note",
-    "Overdue",
-    "Park",
-    "Recomputed",
-    "Requeued",
-    "RetriedByHand",
-    "Settle",
-    "Started",
-    "State",
-    "Succeeded",
-    "Task",
-    "step",
-]
+    "ENDED", "MOVES", "STATES", "Action", "Cancelled", "End", "Ending", "Event", "Failed", "HeldBack", "Hold",
+    "HoldEnded", "InputFailed", "Lost", "Move", "Note", "Overdue", "Park", "Recomputed", "Requeued",
+    "RetriedByHand", "Settle", "Started", "State", "Succeeded", "Task", "step",
+]  # fmt: skip
 
 State = Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled"]
 Ending = Literal["succeeded", "failed", "cancelled"]

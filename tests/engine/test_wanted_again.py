@@ -213,7 +213,7 @@ def test_an_isolated_task_that_must_not_run_twice_ends_with_its_worker(mortals, 
     until(lambda: runs(tmp_path / "mark"))
     address = heard_of(mortals, task)
     os.kill(mortals.client.cluster.scheduler.workers[address].pid, signal.SIGKILL)
-    lost_for_good(mortals, task, tmp_path / "mark", "before it was heard what became of")
+    lost_for_good(mortals, task, tmp_path / "mark", "was killed by SIGKILL while it ran")
 
 
 def test_a_task_whose_end_was_not_heard_of_does_not_run_twice(mortals, tmp_path):

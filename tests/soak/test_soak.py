@@ -19,7 +19,7 @@ PATIENCE_S = 400  # it ends by itself before that, and says where it hangs
 def test_twenty_seconds_under_fire_break_no_promise(tmp_path):
     done = subprocess.run(
         [sys.executable, str(SOAK), "--seconds", str(SECONDS), "--seed", str(SEED)],
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         check=False,
