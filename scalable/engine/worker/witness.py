@@ -89,11 +89,13 @@ class Witness(WorkerPlugin):
         order = (task.annotations or {}).get(ANNOTATION)
         if order is None or task.run_spec is None or isinstance(task.run_spec, Attempt):
             return
-        self._stand_in(task, order)
-        if not self._telling:
+        attempt = self._stand_in(task, order)
+        self._begun[key] = task.run_id
+        if not attempt.spec.idempotent:  # nobody may take it back any more
+            self._tell_begun()
+        elif not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_later(SAY_AFTER_S, self._tell_begun)
-        self._begun[key] = task.run_id
 
     def _tell_begun(self) -> None:
         self._telling = False
@@ -140,8 +142,9 @@ class Witness(WorkerPlugin):
         if isinstance(attempt, Attempt):
             attempt.cancel()
 
-    def _stand_in(self, task: Any, order: Any) -> None:
-        task.run_spec = Attempt(task, self.worker, order, self.keeping, self.box)
+    def _stand_in(self, task: Any, order: Any) -> Attempt:
+        task.run_spec = attempt = Attempt(task, self.worker, order, self.keeping, self.box)
+        return attempt
 
     def _failed(self, key: Any) -> None:
         task = self.worker.state.tasks[key]
