@@ -10,6 +10,7 @@
           ├───────────────────── waiting | failed
           └──────── HeldBack ──────▶ │ Overdue (parked) ──▶ failed
 
+    succeeded ─── Lost (and not idempotent) ──▶ failed
     pending, running, waiting ─── InputFailed ──▶ failed
     pending, running, waiting ─── Cancelled ──▶ cancelled
     succeeded, failed, cancelled ─── RetriedByHand ──▶ pending
@@ -36,34 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "ENDED",
-    "MOVES",
-    "STATES",
-    "Action",
-    "Cancelled",
-    "End",
-    "Ending",
-    "Event",
-    "Failed",
-    "HeldBack",
-    "Hold",
-    "HoldEnded",
-    "InputFailed",
-    "Lost",
-    "Move",
-    "Note",
-    "Overdue",
-    "Park",
-    "Recomputed",
-    "Requeued",
-    "RetriedByHand",
-    "Settle",
-    "Started",
-    "State",
-    "Succeeded",
-    "Task",
-    "step",
-]
+    "ENDED", "MOVES", "STATES", "Action", "Cancelled", "End", "Ending", "Event", "Failed", "HeldBack",
+    "Hold", "HoldEnded", "InputFailed", "Lost", "Move", "Note", "Overdue", "Park", "Recomputed",
+    "Requeued", "RetriedByHand", "Settle", "Started", "State", "Succeeded", "Task", "step",
+]  # fmt: skip
 
 State = Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled"]
 Ending = Literal["succeeded", "failed", "cancelled"]
@@ -298,6 +275,10 @@ def _lose(task: Task, event: Lost) -> Moved:
     return _follow(task, after, event, decision, higher)
 
 
+def _lose_result(task: Task, event: Lost) -> Moved:
+    return (task, ()) if task.idempotent else _lose(task, event)
+
+
 def _past(task: Task) -> History:
     return History(task.failures, task.losses, task.first_started, task.delay_s)
 
@@ -394,6 +375,7 @@ MOVES: dict[tuple[State, type[Any]], Callable[[Task, Any], Moved]] = {
     ("waiting", Overdue): _overdue,
     ("waiting", InputFailed): _fail_unstarted,
     ("waiting", Cancelled): _cancel,
+    ("succeeded", Lost): _lose_result,
     ("succeeded", Recomputed): _again,
     ("succeeded", RetriedByHand): _by_hand,
     ("failed", RetriedByHand): _by_hand,

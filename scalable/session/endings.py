@@ -31,13 +31,11 @@ class Endings:
     def __init__(self, close: Callable[[BaseException | None], None]) -> None:
         self._close: Callable[[BaseException | None], None] | None = close
         self._phase: Phase = "starting"
-        self._pid = 0
         self._previous: Any = None
         self._terminated = False
 
     def install(self) -> None:
         """Begin to watch. A SIGTERM that the process ignores stays ignored."""
-        self._pid = os.getpid()
         # Executors refuse work once their own exit hook ran, which importing them registers; hooks that are
         # registered later run earlier, while all that the session needs still works. `atexit` is too late.
         import_module("concurrent.futures.thread")
@@ -64,6 +62,11 @@ class Endings:
         finally:
             self._remove()
 
+    def leave(self) -> None:
+        """Put back what SIGTERM did before: this is a fork, and the session its parent's."""
+        self._phase = "over"
+        signal.signal(signal.SIGTERM, _standing(self._previous))
+
     def _remove(self) -> None:
         """Stop watching, and let a SIGTERM that came meanwhile take its course."""
         self._phase = "over"
@@ -78,7 +81,7 @@ class Endings:
             self._pass_on(None)
 
     def _on_sigterm(self, _number: int, frame: Any) -> None:
-        if self._phase == "over" or os.getpid() != self._pid:  # a forked child ends as if it had no session
+        if self._phase == "over":
             self._pass_on(frame)
         elif not self._terminated:
             self._terminated = True
@@ -115,6 +118,39 @@ def _standing(handler: Any) -> Any:
     while isinstance(owner := getattr(handler, "__self__", None), Endings) and owner._phase == "over":  # noqa: SLF001
         handler = owner._previous  # noqa: SLF001
     return handler
+
+
+class _Forking(threading.local):
+    """Gives SIGTERM back in a forked child, which ends as if it had no session.
+
+    It is held back around the fork: Python drops what reaches a child before it is quite there, and
+    hears what comes right before a sleep only after that.
+    """
+
+    endings: Endings | None = None
+    mask: set[Any] | None = None
+
+    def before(self) -> None:
+        owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if isinstance(owner, Endings):
+            self.endings, self.mask = owner, signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def in_parent(self) -> None:
+        if self.mask is not None:
+            mask, self.mask, self.endings = self.mask, None, None
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def in_child(self) -> None:
+        if self.endings is not None:
+            self.endings.leave()
+        self.in_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    _forking = _Forking()
+    os.register_at_fork(
+        before=_forking.before, after_in_parent=_forking.in_parent, after_in_child=_forking.in_child
+    )
 
 
 @contextmanager

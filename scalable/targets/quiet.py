@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 
-__all__ = ["Quiet"]
+__all__ = ["MISSED_HEARTBEAT", "Quiet"]
 
-HARMLESS = ("Couldn't gather keys",)
-"""Dask says so of results that went with their worker, then computes them again and gathers them."""
+MISSED_HEARTBEAT = "Failed to communicate with scheduler during heartbeat"
+"""Dask says so of a worker whose scheduler closes, or restarts it, at that moment."""
+HARMLESS = ("Couldn't gather keys", MISSED_HEARTBEAT)
+"""The first it says of results that went with their worker, then computes them again and gathers them."""
 
 
 class Quiet:

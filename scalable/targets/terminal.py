@@ -11,6 +11,7 @@ import signal
 from typing import Any
 
 from scalable.engine.isolated.mortal import die_with_parent
+from scalable.targets.quiet import MISSED_HEARTBEAT
 
 __all__ = ["dask_setup"]
 
@@ -29,4 +30,4 @@ def _leave_it_to_the_session(number: int, frame: Any) -> None:
 
 
 def _is_no_missed_heartbeat(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("Failed to communicate with scheduler during heartbeat")
+    return not record.getMessage().startswith(MISSED_HEARTBEAT)

@@ -242,6 +242,14 @@ def test_a_lost_worker_uses_up_no_retry_and_adds_an_attempt():
     assert (task.state, ends(done)) == ("failed", [End("failed", 2)])
 
 
+def test_a_result_that_is_lost_ends_a_task_only_where_that_is_not_idempotent():
+    lost = Lost(1.0, 0.5, failure("infrastructure", "worker-lost"))
+    assert live(Succeeded(0.0), lost)[0].state == "succeeded"
+    task, actions = live(Succeeded(0.0), lost, task=Task(QUICK, idempotent=False))
+    assert (task.state, task.told) == ("failed", "failed")
+    assert ends(actions) == [End("succeeded", 1), End("failed", 1, "succeeded")]
+
+
 def test_a_task_that_is_not_idempotent_ends_with_its_worker():
     task, _ = live(ONE_OF_EACH[Lost], task=Task(QUICK, idempotent=False))
     assert task.state == "failed"

@@ -11,7 +11,7 @@ import pytest
 from live import PATIENCE_S, inc, start
 
 from scalable import Retry, WorkerLost
-from scalable.engine.worker.blackbox import SLOTS, BlackBox, read, remove
+from scalable.engine.worker.blackbox import SLOTS, BlackBox, begun, read, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,18 @@ def test_the_runs_under_way_are_read_after_a_sudden_end():
     assert sorted(read(pid) or ()) == [0, 8]
     remove(pid)
     assert read(pid) is None
+
+
+def test_a_run_that_must_be_the_only_one_stays_known_when_it_has_ended():
+    box = BlackBox.create()
+    box.leave(box.enter(0), 0)
+    box.leave(box.enter(7))
+    box.enter(8)
+    for run in range(9, SLOTS):
+        box.leave(box.enter(run))
+    assert (read(os.getpid()), begun(os.getpid())) == ([8], [0])
+    box.close()
+    assert begun(os.getpid()) == []
 
 
 def test_a_box_is_removed_when_it_is_closed_and_full_ones_take_no_more():

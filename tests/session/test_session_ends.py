@@ -175,6 +175,26 @@ with (session := ScalableSession.local(workers=1, processes=False)) as client:
     assert info(tmp_path).status == "completed"
 
 
+def test_a_fork_hears_a_sigterm_that_comes_at_its_very_beginning(tmp_path: Path) -> None:
+    ended = run(
+        tmp_path,
+        """
+with ScalableSession.local(workers=1, processes=False):
+    for _ in range(60):
+        if not (child := os.fork()):
+            time.sleep(60)
+            os._exit(1)
+        os.kill(child, signal.SIGTERM)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            say("it was not heard")
+            break
+""",
+    )
+
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
 def test_a_script_without_a_guard_says_what_is_missing_and_starts_nothing_twice(tmp_path: Path) -> None:
     ended = run(
         tmp_path,

@@ -38,7 +38,7 @@ class Adversary:
         due = time.monotonic()
         while not self._over.wait(0.05):
             self._let_go_on(time.monotonic())
-            if time.monotonic() > due:
+            if time.monotonic() > due and self._cluster.scheduler.workers:  # else they would never begin
                 due = time.monotonic() + self._luck.expovariate(1 / PAUSE_S)
                 self._harm()
         self._let_go_on(time.monotonic() + LONG_S)
@@ -51,19 +51,29 @@ class Adversary:
     def _harm(self) -> None:
         deeds = {
             "worker killed": 10, "worker stopped": 8, "worker stopped for long": 1, "all workers killed": 1,
+            "worker retired": 2,
             "keeper killed": 6, "keeper stopped": 5, "child killed": 12, "child stopped": 6,
         }  # fmt: skip
         (deed,) = self._luck.choices(list(deeds), list(deeds.values()))
         whom, _, what = deed.partition(" ")
         found = self._found(whom)
         victims = found if whom == "all" else [self._luck.choice(found)] if found else []
+        if deed == "worker retired":
+            self._retire(victims)
         for victim in victims:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if "killed" in what:
                     victim.send_signal(signal.SIGKILL)
-                else:
+                elif "stopped" in what:
                     self._stop(victim, LONG_S if "long" in what else self._luck.uniform(0.2, SHORT_S))
                 self.deeds[deed] += 1
+
+    def _retire(self, victims: list[psutil.Process]) -> None:
+        """Have workers leave in good order; nobody waits for it, as one that is stopped may not answer."""
+        pids = [victim.pid for victim in victims]
+        going = [each for each in list(self._cluster.workers.values()) if getattr(each, "pid", None) in pids]
+        addresses = [each.worker_address for each in going if each.worker_address]
+        self._cluster.loop.add_callback(self._cluster.scheduler.retire_workers, addresses)
 
     def _found(self, whom: str) -> list[psutil.Process]:
         found = []

@@ -96,6 +96,8 @@ class Audit:
         yield from self._end(recipe, ends)
         yield from self._attempts(recipe, failed)
         yield from self._story(failures, ends)
+        if recipe.how.get("idempotent") is False and len(self._began[recipe.key]) > 1:
+            yield f"must not run twice, but began {len(self._began[recipe.key])} times"
         self._blamed(recipe, failed)
 
     def _caller(self, recipe: Recipe, failed: list[Line]) -> Iterator[str]:
@@ -152,6 +154,7 @@ class Audit:
             yield f"has {len(first)} lines without `replaces` in tasks.jsonl"
         if not ends:
             return
+        yield from self._counted(first[:1], self._failures[recipe.key])
         for before, after in itertools.pairwise(ends):
             if after.get("replaces") != before["state"]:
                 yield f"a line replaces {after.get('replaces')}, but the one before says {before['state']}"
@@ -162,6 +165,15 @@ class Audit:
                 yield f"was cancelled, but the journal says {states}"
         elif (due := "failed" if isinstance(got, BaseException) else "succeeded") not in states:
             yield f"{due} for its caller, but the journal says {states}"
+
+    def _counted(self, first: list[Line], failures: list[Line]) -> Iterator[str]:
+        """The attempts of a first success are those that failed before, and itself."""
+        for end in first:
+            before = [
+                line for line in failures if line["at"] <= end["at"] and line["event"] == "attempt_failed"
+            ]
+            if end["state"] == "succeeded" and end["attempts"] != len(before) + 1:
+                yield f"succeeded with attempts={end['attempts']}, after {len(before)} that failed"
 
     def _attempts(self, recipe: Recipe, failed: list[Line]) -> Iterator[str]:
         """Numbers without gaps or doubles; a success whose result was lost has used up a number."""
@@ -211,10 +223,8 @@ class Audit:
         for line in failed:
             if line["outcome"] != "worker_lost" or recipe.isolated:
                 continue
-            if (line["attempt"], line["pid"]) not in ran:
+            if line["pid"] and (line["attempt"], line["pid"]) not in ran:
                 self.figures["blamed though it had not begun"] += 1
-        if recipe.how.get("idempotent") is False and len(self._began[recipe.key]) > 1:
-            self.figures["idempotent=False, and begun twice"] += 1
         runs = Counter(number for number, _, _ in self._began[recipe.key])
         self.figures["attempts that began twice (moved, or recomputed)"] += sum(n > 1 for n in runs.values())
 

@@ -109,7 +109,9 @@ class Book:
         yield self._recipe("cached", work.cached, number, value=number)
 
     def _once(self) -> Iterator[Recipe]:
-        return self._slow("once", losses=LOSSES, how={"idempotent": False})
+        apart = self._luck.random() < 0.3
+        how = {"idempotent": False, "isolate": apart}
+        return self._slow("once-apart" if apart else "once", losses=LOSSES, how=how)
 
     def _cancelled(self) -> Iterator[Recipe]:
         how = {"isolate": True} if self._luck.random() < 0.5 else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import os
 import random
 import shutil
@@ -30,6 +31,7 @@ from scalable import ScalableSession
 
 WIDTH, LOOK_S, TELL_EVERY_S = 48, 0.01, 30.0
 PATIENCE_S = 120.0  # until a task must have ended when nobody does harm any more
+FETCH_S = 2.0  # how long a result may be on its way, before others have their turn
 GRACE_S = 10.0  # for processes that were told to end
 WORKER_MEMORY_MB = 400
 MARK = "SCALABLE_SOAK_RUN"
@@ -42,6 +44,7 @@ class Soak:
     def __init__(self, seed: int, place: Path) -> None:
         luck = random.Random(seed)
         self.workers = luck.choice((2, 3))
+        self._threads = luck.choice((1, 1, 2))
         self.place = place
         self.recipes: list[Recipe] = []
         self._pending: dict[Recipe, Any] = {}
@@ -56,7 +59,14 @@ class Soak:
         return {
             "version": 1,
             "project": {"name": "soak"},
-            "targets": {"local": {"provider": "local", "max_workers": self.workers, "memory": memory}},
+            "targets": {
+                "local": {
+                    "provider": "local",
+                    "max_workers": self.workers,
+                    "threads_per_worker": self._threads,
+                    "memory": memory,
+                }
+            },
             "components": {"small": {"memory": "250MB"}},
             "cache": {"dir": str(self.place / "cache")},
             "telemetry": {"runs_dir": str(self.place / "runs")},
@@ -72,6 +82,7 @@ class Soak:
             finally:
                 adversary.end()
             self._drain(client)
+            self._settle(client)
         return adversary
 
     def _work(self, client: Any, until: float) -> None:
@@ -97,6 +108,21 @@ class Soak:
             seen = (state and state.state, tracked and tracked.task, recipe.key in supervisor.holds)
             self.hung.append(f"{recipe.key}: {future.status} after {PATIENCE_S:.0f} s of peace: {seen}")
 
+    def _settle(self, client: Any) -> None:
+        """When nobody wants anything any more, the supervisor must have forgotten all of it."""
+        self._pending.clear()
+        for state in list(client.futures.values()):
+            if (
+                state.exception is not None
+            ):  # Dask keeps it, with the frame that caught it, and so its futures
+                state.exception.__traceback__ = None
+        gc.collect()
+        supervisor, until = client.cluster.scheduler.plugins["scalable"], time.monotonic() + PATIENCE_S
+        while (supervisor.tracked or len(supervisor.holds)) and time.monotonic() < until:
+            time.sleep(LOOK_S)
+        self.hung += [f"{key}: followed, though nobody wants it" for key in supervisor.tracked]
+        self.hung += ["there are holds, though nobody wants anything"] * bool(len(supervisor.holds))
+
     def _submit(self, client: Any) -> None:
         futures: dict[Recipe, Any] = {}
         for recipe in self._book.family():
@@ -114,15 +140,18 @@ class Soak:
                 client.cancel([self._pending[recipe]])
         done = [recipe for recipe, future in self._pending.items() if future.done()]
         for recipe in done:
-            recipe.outcome = _outcome(self._pending.pop(recipe))
-            recipe.ended = True
+            outcome = _outcome(self._pending[recipe])
+            if type(outcome) is TimeoutError:
+                continue  # its result was lost a moment ago, and is computed again
+            del self._pending[recipe]
+            recipe.outcome, recipe.ended = outcome, True
         if not done:
             time.sleep(LOOK_S)
 
 
 def _outcome(future: Any) -> Any:
     try:
-        return future.result(PATIENCE_S)
+        return future.result(FETCH_S)
     except BaseException as error:  # whatever it is, it is what the caller gets
         if isinstance(error, KeyboardInterrupt):
             raise

@@ -30,7 +30,7 @@ ENDED = {"key": KEY, "state": "succeeded", "attempts": 2}
 def audited(tmp_path):
     """What an audit says about one flaky task, a value for its caller, and these lines."""
 
-    def audited(failures, tasks, *, seq=1, value=5, counts=None, marks=""):
+    def audited(failures, tasks, *, seq=1, value=5, counts=None, marks="", **how):
         (tmp_path / "marks").write_text(marks or f"began {KEY} 1 7 0.0\nended {KEY} 1 7 0.0\n")
         for file, lines in {"failures": failures, "tasks": tasks, "workers": [], "cache": []}.items():
             rows = [
@@ -44,7 +44,9 @@ def audited(tmp_path):
             "counts": counts or {"succeeded": 1},
         }
         (tmp_path / "run.json").write_text(json.dumps(info))
-        recipe = Recipe(KEY, "flaky", work.flaky, value=5, own=1, retries=1, outcome=value, ended=True)
+        recipe = Recipe(
+            KEY, "flaky", work.flaky, value=5, own=1, retries=1, outcome=value, ended=True, how=how
+        )
         audit = Audit([recipe], tmp_path, tmp_path)
         audit.run()
         return " ".join(audit.violations)
@@ -71,6 +73,9 @@ def test_what_is_as_it_must_be_is_no_violation(audited):
         ([FAILED, RECOVERED], [ENDED], {"value": KeyError("x")}, "ended with KeyError"),
         ([FAILED, RECOVERED], [ENDED], {"counts": {"failed": 1}}, "run.json counts"),
         ([FAILED, RECOVERED], [ENDED, ENDED | {"key": "other"}], {}, "keys that nobody submitted"),
+        ([FAILED, RECOVERED], [ENDED | {"attempts": 3}], {}, "with attempts=3, after 1 that failed"),
+        ([FAILED, RECOVERED], [ENDED], {"idempotent": False, "marks": f"began {KEY} 1 7 0.0\n" * 2},
+         "must not run twice, but began 2 times"),
         ([FAILED | {"at": "2099-01-01T00:00:00.000Z"}, FAILED | {"attempt": 2}], [ENDED],
          {"marks": f"began {KEY} 2 7 0.0\n"}, "before its wait was over"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from clusters import Cluster
-from live import Live, manifest, start, until
+from live import PATIENCE_S, Live, inc, manifest, start, until
+from zoo_tasks import slots_kept
 
 from scalable import ScalableSession
 
@@ -31,16 +33,34 @@ class Zoo(Live):
         self.where = where
         self.cluster = cluster
 
+    def addresses(self, status: str | None = None) -> set[str]:
+        """Addresses of the workers there are, or of those in a certain state."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].items()
+        return {address for address, each in workers if status in (None, each["status"])}
+
     def ready(self) -> set[str]:
         """Addresses of the workers, as soon as all are there."""
-
-        def all_there() -> set[str] | None:
-            workers = self.client.scheduler_info(n_workers=-1)["workers"]
-            there = {address for address, each in workers.items() if each.get("status") == "running"}
-            return there if len(there) >= WORKERS else None
-
-        found: set[str] = until(all_there)
+        found: set[str] = until(lambda: len(there := self.addresses("running")) >= WORKERS and there)
         return found
+
+    def calm(self) -> set[str]:
+        """The same, as soon as there are no others and none of them is about to be replaced."""
+
+        def at_rest() -> set[str] | None:
+            if self.client.run_on_scheduler(slots_kept):
+                return None
+            there = self.addresses("running")
+            return there if len(there) == len(self.addresses()) == WORKERS else None
+
+        found: set[str] = until(at_rest)
+        return found
+
+    def slowness(self) -> float:
+        """Seconds to add to a limit on a machine that is busy: what ten tasks that do nothing take now."""
+        self.client.submit(inc, 1, isolate=True).result(PATIENCE_S)  # the first one of a worker takes longer
+        began = time.monotonic()
+        self.client.submit(inc, 1, isolate=True).result(PATIENCE_S)
+        return 10 * (time.monotonic() - began)
 
 
 def shared(address: str, directory: Path) -> ScalableSession:

@@ -7,9 +7,10 @@ import functools
 import os
 import socket
 import threading
+import time
 
 from distributed import get_client, worker_client
-from live import inc
+from live import inc, until
 
 from scalable import current_attempt
 
@@ -114,10 +115,6 @@ def large(megabytes):
     return bytes(megabytes << 20)
 
 
-def is_lock(what):
-    return hasattr(what, "acquire")
-
-
 def die_once(mark):
     """Take the process along at the first attempt."""
     if not mark.exists():
@@ -167,6 +164,36 @@ def count(marks, name):
     return name
 
 
+def say_pid_and_wait(mark, gate):
+    """Say which process an attempt runs in; return its number when there is a gate."""
+    number = current_attempt().number
+    mark.with_suffix(".new").write_text(str(os.getpid()))
+    mark.with_suffix(".new").rename(mark.with_suffix(f".{number}"))
+    until(gate.exists, 60)
+    return number
+
+
+def take_a_moment(number):
+    time.sleep(0.1)
+    return number
+
+
+def reach_nobody(_number):
+    raise ConnectionError("nobody is there")
+
+
+def fail_until(gate):
+    if not gate.exists():
+        raise ConnectionError("closed")
+    return 1
+
+
+def slots_kept(dask_scheduler):
+    """Whether a slot is kept by what was given up, or is being won back. Runs on the scheduler."""
+    repairs = dask_scheduler.plugins["scalable"].repairs
+    return bool(repairs.slots._kept or repairs._retiring)
+
+
 nameless = functools.partial(functools.partial(inc))
 
 
@@ -185,3 +212,7 @@ def unloadable():
 
 def exists(what):
     return what is not None
+
+
+def how_many(*what):
+    return len(what)

@@ -18,9 +18,14 @@ from scalable.engine.scheduler.fleet import Aboard, Member
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["UNKNOWN", "Death", "Inquest", "death_of"]
+__all__ = ["RETIRED", "UNKNOWN", "Death", "Inquest", "death_of"]
 
 WAIT_S = 3.0
+WORDS = {
+    "memory": "ran out of memory and was killed",
+    "frozen": "was stopped, and killed",
+    "retired": "was retired",
+}
 REMEMBERED = 100
 
 
@@ -29,34 +34,37 @@ class Death(msgspec.Struct, frozen=True):
 
     exit_code: int | None = None
     signal: str | None = None
-    why: Literal["memory", "frozen"] | None = None
+    why: Literal["memory", "frozen", "retired"] | None = None
     running: frozenset[int] | None = None  # Dask's numbers of runs, if the worker left word of them
+    begun: frozenset[int] = frozenset()  # those of runs that must not begin again, as far as it did
 
     def __str__(self) -> str:
         if self.why is not None:
-            return {"memory": "ran out of memory and was killed", "frozen": "was stopped, and killed"}[
-                self.why
-            ]
+            return WORDS[self.why]
         if self.signal is not None:
             return f"was killed by {self.signal}"
         return "was lost" if self.exit_code is None else f"exited with code {self.exit_code}"
 
 
 UNKNOWN = Death()
+RETIRED = Death(why="retired")
 
 
 def death_of(
-    exitcode: int, why: Literal["memory", "frozen"] | None = None, running: Iterable[int] | None = None
+    exitcode: int,
+    why: Literal["memory", "frozen"] | None = None,
+    running: Iterable[int] | None = None,
+    begun: Iterable[int] = (),
 ) -> Death:
     """Read an exit code as Python gives it: a negative one is a signal."""
     runs = None if running is None else frozenset(running)
     if exitcode >= 0:
-        return Death(exitcode, None, why, runs)
+        return Death(exitcode, None, why, runs, frozenset(begun))
     try:
         name = signal.Signals(-exitcode).name
     except ValueError:
         name = f"signal {-exitcode}"
-    return Death(None, name, why, runs)
+    return Death(None, name, why, runs, frozenset(begun))
 
 
 class _Open(msgspec.Struct, frozen=True):

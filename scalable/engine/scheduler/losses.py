@@ -61,21 +61,24 @@ class Losses:
         record = worker_record("lost", member, at, running=tuple(map(key_text, keys)), **how)
         self._supervisor.tell_all(record)
         lost = self._to_blame(keys)
-        for state, tracked in self._held(lost):
-            self._fold(state, tracked, member, death, at)
-        self._let_go([each.key for each in aboard if each.key not in lost])
+        over = [each.key for each in aboard if each.run in death.begun and self._only_once(each.key)]
+        for state, tracked in self._held(dict.fromkeys((*lost, *over))):
+            self._fold(state, tracked, member, death, at, over=state.key not in lost)
+        self._let_go([each.key for each in aboard if each.key not in {*lost, *over}])
 
-    def _to_blame(self, running: list[Any]) -> set[Any]:
+    def _to_blame(self, running: list[Any]) -> list[Any]:
         """Say which of the tasks that a lost worker ran have lost an attempt with it.
 
         Isolated ones cannot have killed it where others ran in it. But what must not run twice has run once.
         """
-        known = {
-            key: tracked for key in running if (tracked := self._supervisor.tracked.get(key)) is not None
-        }
-        inside = {key for key, tracked in known.items() if not tracked.spec.isolate}
-        once = {key for key, tracked in known.items() if not tracked.spec.idempotent}
-        return (inside or set(known)) | once
+        tracked = self._supervisor.tracked
+        known = [key for key in running if key in tracked]
+        inside = [key for key in known if not tracked[key].spec.isolate]
+        return [key for key in known if key in inside or self._only_once(key)] if inside else known
+
+    def _only_once(self, key: Any) -> bool:
+        tracked = self._supervisor.tracked.get(key)
+        return tracked is not None and not tracked.spec.idempotent
 
     def _held(self, keys: Iterable[Any]) -> Iterator[tuple[TaskState, Tracked]]:
         """Those of the tasks that still wait to hear what becomes of them."""
@@ -90,13 +93,16 @@ class Losses:
             self._supervisor.fold(state, tracked, lifecycle.Requeued(time.time()))
         self._holds.release_all(key for key in keys if key in self._holds)
 
-    def _fold(self, state: TaskState, tracked: Tracked, member: Member, death: Death, at: float) -> None:
+    def _fold(
+        self, state: TaskState, tracked: Tracked, member: Member, death: Death, at: float, *, over: bool
+    ) -> None:
         supervisor = self._supervisor
         if tracked.task.state == "pending":
             tracked.began = None  # it died before it could say so: what is known is of an earlier attempt
         tracked.worker = member.name
-        failure, tracked.parcel = by_loss(tracked, state, member, death, at)
-        supervisor.repairs.lost(state.key, member)
+        failure, tracked.parcel = by_loss(tracked, state, member, death, at, over=over)
+        if not over:
+            supervisor.repairs.lost(state.key, member, at)
         supervisor.fold(state, tracked, lifecycle.Lost(at, supervisor.luck.random(), failure))
         if tracked.hold_s is not None:
             supervisor.hold(state, tracked)

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from scalable.engine.scheduler.inquest import Death
     from scalable.engine.scheduler.tracked import Tracked
 
-__all__ = ["by_dask", "by_loss", "by_timeout", "words_for"]
+__all__ = ["by_dask", "by_loss", "by_lost_result", "by_timeout", "words_for"]
 
 LEFT = "what its deadline left it,"
+LOST: dict[str, Any] = {"outcome": "worker_lost", "kind": "infrastructure", "rule": "worker-lost"}
 
 
 def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tuple[Failure, Parcel]:
@@ -37,11 +38,11 @@ def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tup
 
 
 def by_loss(
-    tracked: Tracked, state: TaskState, member: Member, death: Death, at: float
+    tracked: Tracked, state: TaskState, member: Member, death: Death, at: float, *, over: bool = False
 ) -> tuple[Failure, Parcel]:
-    """Describe an attempt whose worker was lost at ``at``, and how that died."""
+    """Describe an attempt whose worker was lost at ``at``, and how that died; ``over``: its outcome too."""
     call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
-    words = f"{member.name} {death} while it ran {call}"
+    words = f"{member.name} {death} {'before it was heard what became of' if over else 'while it ran'} {call}"
     known = {"worker": member.name, "address": member.address}
     how: dict[str, Any] = {"exit_code": death.exit_code, "signal": death.signal}
     if death.why == "memory":
@@ -49,8 +50,18 @@ def by_loss(
         kind = TOO_LARGE
     else:
         parcel = pack(WorkerLost(words, **known, **how))
-        kind = {"outcome": "worker_lost", "kind": "infrastructure", "rule": "worker-lost"}
+        kind = LOST
     return Failure(**kind, **how, **(_seen_from_outside(tracked, parcel, call, member, at) | known)), parcel
+
+
+def by_lost_result(tracked: Tracked, state: TaskState, at: float) -> tuple[Failure, Parcel]:
+    """Describe a task that had succeeded, and whose result is needed, but is not there any more."""
+    call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
+    parcel = pack(
+        WorkerLost(f"a worker was lost, and with it, or before, the result of {call}", worker=tracked.worker)
+    )
+    seen = _seen_from_outside(tracked, parcel, call, None, at)
+    return Failure(**LOST, **(seen | {"duration_s": tracked.duration_s})), parcel
 
 
 def _seen_from_outside(

@@ -113,9 +113,11 @@ class Service:
                 tracked.spec = _amended(tracked.spec, spec, retries, timeout_s)
                 tracked.spec_bytes = tracked.spec.dumps()
 
-    async def worker_died(self, *, worker: str, exitcode: int, why: Any, running: list[int] | None) -> None:
-        """Hear from a nanny how the process of its worker ended, and what it was running."""
-        self._supervisor.losses.inquest.hear(worker, death_of(exitcode, why, running))
+    async def worker_died(
+        self, *, worker: str, exitcode: int, why: Any, running: list[int] | None, begun: list[int]
+    ) -> None:
+        """Hear from a nanny how the process of its worker ended, what it ran, and what must not run again."""
+        self._supervisor.losses.inquest.hear(worker, death_of(exitcode, why, running, begun))
 
     async def unsent(self, *, key: Any, why: str, token: str) -> dict[str, Any]:
         """Say and write down that a result cannot be sent; returns the words, and records for the journal."""

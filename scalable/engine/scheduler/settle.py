@@ -38,7 +38,7 @@ class Settle:
         for dependent in upstream.dependents_of(state):
             company = supervisor.tracked.get(dependent.key)
             if company is not None and company.task.state not in lifecycle.ENDED:
-                self._input_failed(dependent, company, state)
+                self.input_failed(dependent, company, state)
                 ends.append((dependent, _delivery(company), None))
         supervisor.stopped(state.key, tracked)
         ends.append((state, _delivery(tracked), tracked.parcel.traceback if tracked.parcel else None))
@@ -77,7 +77,7 @@ class Settle:
         for state in found.values():
             tracked = self._supervisor.tracked.get(state.key)
             if tracked is not None and tracked.task.state not in lifecycle.ENDED:
-                self._input_failed(state, tracked, root)
+                self.input_failed(state, tracked, root)
                 self._supervisor.stopped(state.key, tracked)
                 ends.append((state, _delivery(tracked), None))
                 tracked.session.flush()
@@ -88,7 +88,7 @@ class Settle:
         for each in (state, *reversed(upstream.dependents_of(state, ("released",)))):
             tracked = self._supervisor.tracked.get(each.key)
             if tracked is not None and tracked.task.state not in lifecycle.ENDED:
-                self._input_failed(each, tracked, root)
+                self.input_failed(each, tracked, root)
                 upstream.blame_itself(each, _delivery(tracked))
 
     def ended_by_dask(self, state: TaskState, tracked: Tracked, message: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ class Settle:
         self._supervisor.stopped(state.key, tracked)
         root = state.exception_blame
         if root is not None and root is not state:
-            self._input_failed(state, tracked, root)
+            self.input_failed(state, tracked, root)
         else:
             event = lifecycle.Failed(time.time(), 0.0, by_dask(message, tracked))
             self._supervisor.fold(state, tracked, event)
@@ -107,8 +107,10 @@ class Settle:
         """End a task whose session is over, so that nobody decides any more: its first failure is its end."""
         end_all(self._supervisor.scheduler, [(state, address(parcel, ()), parcel.traceback)])
 
-    def _input_failed(self, state: TaskState, tracked: Tracked, root: TaskState) -> None:
+    def input_failed(self, state: TaskState, tracked: Tracked, root: TaskState) -> None:
+        """Fold that a task cannot run, as an input of it failed."""
         origin = self._supervisor.tracked.get(root.key)
+        self._supervisor.holds.drop(state.key)  # for good: nobody would release it when it is retried by hand
         failure, tracked.parcel = upstream.failure_of(state, root, origin)
         tracked.cause = (origin.cause or origin.parcel) if origin is not None else None
         self._supervisor.fold(state, tracked, lifecycle.InputFailed(time.time(), failure))

@@ -52,7 +52,12 @@ class Slots:
         self._on_free = on_free
         self._kept: dict[tuple[Any, int], str] = {}  # attempts, and the address of their worker
         self._overdue: set[tuple[Any, int]] = set()
+        self._vacated: set[str] = set()  # workers that are to be replaced for another reason
         self._asked: set[str] = set()
+
+    def __contains__(self, address: str) -> bool:
+        """Whether a worker has a slot that is kept longer than it may be."""
+        return any(self._kept.get(attempt) == address for attempt in self._overdue)
 
     def keeps(self, key: Any) -> bool:
         """Whether some thread is still at a task although its attempt is over."""
@@ -72,29 +77,40 @@ class Slots:
     def returned(self, key: Any, run: int, worker: str) -> None:
         """Handle a witness's word that its thread came back."""
         self._free((key, run))
-        if not self._stuck(worker) and worker not in self._asked:
+        if worker not in self and worker not in self._asked:
             self._cordon.lift(worker, STUCK)
+
+    def vacates(self, address: str) -> bool:
+        """Whether :meth:`vacate` was called for a worker."""
+        return address in self._vacated
+
+    def vacate(self, address: str) -> None:
+        """Have a worker that was set aside replaced, as soon as nothing runs on it."""
+        if address not in self._vacated:
+            self._vacated.add(address)
+            asyncio.get_running_loop().call_later(SETTLED_AFTER_S, self.look, address)
 
     def look(self, address: str) -> None:
         """Set a worker aside whose slot is kept; replace it where nothing else runs on it."""
-        if not self._overdue or address in self._asked or not self._stuck(address):
+        if not (self._overdue or self._vacated) or address in self._asked:
             return
-        if self._cordon.put(address, STUCK, self._staying(address)):
+        stuck = address in self
+        if not stuck and address not in self._vacated:
+            return
+        if stuck and self._cordon.put(address, STUCK, self._staying(address)):
             # What was on its way there, or began a moment ago, is heard of by then.
             asyncio.get_running_loop().call_later(SETTLED_AFTER_S, self.look, address)
-        elif not self._running(address):
+        elif not (self._running(address) if stuck else self._staying(address)):
             self._asked.add(address)
             self._replace(address)
 
     def gone(self, address: str) -> None:
         """Forget a worker that left, or that nobody can replace."""
         self._asked.discard(address)
+        self._vacated.discard(address)
         self._cordon.lift(address, STUCK)
         for attempt in [attempt for attempt, where in self._kept.items() if where == address]:
             self._free(attempt)
-
-    def _stuck(self, address: str) -> bool:
-        return any(self._kept.get(attempt) == address for attempt in self._overdue)
 
     def _free(self, attempt: tuple[Any, int]) -> None:
         self._kept.pop(attempt, None)

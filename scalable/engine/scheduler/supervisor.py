@@ -18,6 +18,7 @@ from scalable.core import lifecycle
 from scalable.core.failure import Failure
 from scalable.engine.messages import ANNOTATION, FAILED, NOTES, RETURNED, STARTED, TRANSFER, Spec
 from scalable.engine.scheduler import upstream
+from scalable.engine.scheduler.again import Again
 from scalable.engine.scheduler.fleet import Fleet
 from scalable.engine.scheduler.holds import FOR_GOOD_S, Holds
 from scalable.engine.scheduler.logs import Logs
@@ -58,6 +59,7 @@ class Supervisor(SchedulerPlugin):
         self.fleet = Fleet(scheduler)
         self.repairs = Repairs(self)
         self.losses = Losses(self)
+        self.again = Again(self)
         self.settle = Settle(self)
         self.timers = Timers(self)
         self.logs = Logs()
@@ -150,9 +152,7 @@ class Supervisor(SchedulerPlugin):
     def attempt_started(self, key: Any, run: int, worker: str) -> None:
         """Handle a witness's word that an attempt begins."""
         state, tracked = self.current(key, run)
-        if (
-            state is None and worker in self.scheduler.workers
-        ):  # nobody wants it any more: it may run all the same
+        if state is None and worker in self.scheduler.workers:  # cancelled meanwhile: it may run on
             self.repairs.slots.given_up(worker, key, run, GRACE_AFTER_CANCEL_S)
         if state is None or tracked is None:
             return
@@ -212,18 +212,22 @@ class Supervisor(SchedulerPlugin):
             return
         if finish == "memory" and start == "processing":
             self._succeeded(key, tracked, kwargs)
+        elif finish == "waiting" and start == "released":
+            self.again.waits(self.scheduler.tasks[key], tracked)
         elif finish == "processing":
             self.timers.sent(self.scheduler.tasks[key], tracked)
             self.parking.assigned(key, tracked)
         elif finish == "released":
             self._released(self.scheduler.tasks[key], tracked, start)
         elif finish == "erred":
-            state = self.scheduler.tasks[key]
-            upstream.keep_own_blame(state.dependents)
-            if tracked.task.state not in lifecycle.ENDED:
-                self.settle.ended_by_dask(state, tracked, kwargs)
+            self._erred(self.scheduler.tasks[key], tracked, kwargs)
         elif finish == "forgotten":
             self.forget(key)
+
+    def _erred(self, state: TaskState, tracked: Tracked, message: dict[str, Any]) -> None:
+        upstream.keep_own_blame(state.dependents)
+        if tracked.task.state not in lifecycle.ENDED:
+            self.settle.ended_by_dask(state, tracked, message)
 
     def _succeeded(self, key: Any, tracked: Tracked, message: dict[str, Any]) -> None:
         self.stopped(key, tracked)
@@ -235,7 +239,7 @@ class Supervisor(SchedulerPlugin):
         tracked.result_bytes = message.get("nbytes")
         at = time.time()
         self.parking.worked(tracked, at)
-        self.repairs.succeeded(key, self.fleet.get(message.get("worker")))
+        self.repairs.succeeded(key, self.fleet.get(message.get("worker")), at)
         self.fold(self.scheduler.tasks[key], tracked, lifecycle.Succeeded(at))
 
     def _released(self, state: TaskState, tracked: Tracked, start: str) -> None:
@@ -252,27 +256,28 @@ class Supervisor(SchedulerPlugin):
             return
         if lost and start == "processing" and tracked.hold_s is None:
             self.losses.taken(state, ran_on)
+        elif tracked.task.state not in lifecycle.ENDED:
+            self._goes_back(state, tracked, ran_on)
         else:
-            self._goes_back(state, tracked, start)
+            self.again.look(state, tracked)
         if tracked.hold_s is not None:
             self.hold(state, tracked)
-        elif tracked.last_words is not None:  # Dask is in the middle of taking it back: end it right after
+        else:
+            self.end_soon(state, tracked)
+
+    def _goes_back(self, state: TaskState, tracked: Tracked, ran_on: str | None) -> None:
+        if self.again.forbidden(state, tracked, ran_on):
+            return
+        at = time.time()
+        self.fold(state, tracked, lifecycle.Requeued(at))
+        if self.parking.keeps(state.key, tracked):
+            self.fold(state, tracked, lifecycle.HeldBack(at))
+
+    def end_soon(self, state: TaskState, tracked: Tracked) -> None:
+        """End a task that has said its last words, as soon as Dask is done with taking it back."""
+        if tracked.last_words is not None:
             self.holds.hold(state, FOR_GOOD_S)
             asyncio.get_running_loop().call_soon(self.settle.end, state, tracked)
-
-    def _goes_back(self, state: TaskState, tracked: Tracked, start: str) -> None:
-        at = time.time()
-        if start == "memory":
-            self.fold(state, tracked, lifecycle.Recomputed(at))
-        elif start == "erred":
-            tracked.cause = None
-            again = lifecycle.RetriedByHand(at, tracked.spec.retry, tracked.spec.limits)
-            self.fold(state, tracked, again)
-            self._renew(state, tracked)
-        else:
-            self.fold(state, tracked, lifecycle.Requeued(at))
-            if self.parking.keeps(state.key, tracked):
-                self.fold(state, tracked, lifecycle.HeldBack(at))
 
     def hold(self, state: TaskState, tracked: Tracked) -> None:
         """Hold a task that no worker has, for as long as the core said."""
@@ -326,13 +331,13 @@ class Supervisor(SchedulerPlugin):
                 self.stops.ended(state.key, tracked, action)
             case lifecycle.Hold() | lifecycle.Park():
                 tracked.wait(action)
-                self._renew(state, tracked)
+                self.renew(state, tracked)
             case lifecycle.Move():
                 tracked.move(action.limits)
             case lifecycle.Settle():
                 tracked.last_words = action.reason
 
-    def _renew(self, state: TaskState, tracked: Tracked) -> None:
+    def renew(self, state: TaskState, tracked: Tracked) -> None:
         """Write the next attempt's order into the task."""
         state.annotations = {**(state.annotations or {}), ANNOTATION: tracked.order()}
 

@@ -107,6 +107,7 @@ class Attempt:
         surroundings = self._context()
         token = context.current.set(surroundings)
         heard.listen()
+        once = None if self.spec.idempotent else self.run
         place = self.box.enter(self.run)
         try:
             yield surroundings
@@ -120,7 +121,7 @@ class Attempt:
                     error, self._subject(values), began, time.perf_counter() - clock, surroundings.warnings
                 )
         finally:
-            self.box.leave(place)
+            self.box.leave(place, once)
             context.current.reset(token)
             self._end(surroundings)
 

@@ -3,7 +3,8 @@
 What a worker says of its tasks may be on its way when it dies; so the task that kills it at once looks as
 if it had never begun, and the one before as if it had never ended. Each attempt notes its run here, in
 shared memory, before the user's code begins; the worker's nanny reads it afterwards
-(:mod:`scalable.engine.worker.warden`).
+(:mod:`scalable.engine.worker.warden`). An attempt that must be the only one leaves its run behind, as
+its outcome may be on its way too.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import mmap
 import os
 import struct
 import tempfile
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-__all__ = ["BlackBox", "read", "remove"]
+__all__ = ["BlackBox", "begun", "read", "remove"]
 
 SLOTS = 512
 _ENTRY = struct.Struct("=q")
@@ -28,7 +30,7 @@ class BlackBox:
 
     def __init__(self, memory: mmap.mmap | None) -> None:
         self._memory = memory
-        self._free = list(range(SLOTS))
+        self._free = deque(range(SLOTS))  # the one left longest ago is the first to be used again
 
     @classmethod
     def create(cls) -> Self:
@@ -49,14 +51,14 @@ class BlackBox:
         """Note that a run begins; returns the place to leave."""
         if self._memory is None or not self._free:
             return None
-        place = self._free.pop()
+        place = self._free.popleft()
         _ENTRY.pack_into(self._memory, place * _ENTRY.size, run + 1)  # the first run is 0
         return place
 
-    def leave(self, place: int | None) -> None:
-        """Note that it has ended."""
+    def leave(self, place: int | None, run: int | None = None) -> None:
+        """Note that it has ended; ``run`` names one that must not begin anywhere else."""
         if self._memory is not None and place is not None:
-            _ENTRY.pack_into(self._memory, place * _ENTRY.size, NOTHING)
+            _ENTRY.pack_into(self._memory, place * _ENTRY.size, NOTHING if run is None else -(run + 1))
             self._free.append(place)
 
     def close(self) -> None:
@@ -68,6 +70,16 @@ class BlackBox:
 
 def read(pid: int) -> list[int] | None:
     """The runs that were under way when a process of this user ended; ``None`` where it kept no box."""
+    entries = _entries(pid)
+    return None if entries is None else [entry - 1 for entry in entries if entry > NOTHING]
+
+
+def begun(pid: int) -> list[int]:
+    """The last runs that must not begin again, although they could not, or no more, take the process down."""
+    return [-entry - 1 for entry in _entries(pid) or () if entry < NOTHING]
+
+
+def _entries(pid: int) -> list[int] | None:
     try:
         descriptor = os.open(_path(pid), os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -76,7 +88,7 @@ def read(pid: int) -> list[int] | None:
         if os.fstat(descriptor).st_uid != os.getuid():
             return None
         content = file.read(SLOTS * _ENTRY.size)
-    return [entry - 1 for (entry,) in _ENTRY.iter_unpack(content) if entry != NOTHING]
+    return [entry for (entry,) in _ENTRY.iter_unpack(content)]
 
 
 def remove(pid: int) -> None:

@@ -58,6 +58,16 @@ class Warden(NannyPlugin):
         self._look.stop()
         nanny.handlers.pop("scalable_running", None)
         nanny._on_worker_exit = self._go_on  # type: ignore[method-assign] # noqa: SLF001
+        self._pid = nanny.pid or self._pid
+        self._kill = nanny.kill
+        nanny.kill = self._kill_and_tidy  # type: ignore[method-assign]
+
+    async def _kill_and_tidy(self, *args: Any, **kwargs: Any) -> None:
+        """End the worker of a nanny that closes; one that was stuck could not tidy up itself."""
+        try:
+            await self._kill(*args, **kwargs)
+        finally:
+            blackbox.remove(self._pid)
 
     async def running(self) -> list[int] | None:
         """The runs that the worker has under way, also where its code lets it say nothing."""
@@ -80,6 +90,7 @@ class Warden(NannyPlugin):
             "exitcode": exitcode,
             "why": "memory" if of_memory else "frozen" if frozen else None,
             "running": blackbox.read(self._pid),
+            "begun": blackbox.begun(self._pid),
         }
         blackbox.remove(self._pid)
         with suppress(OSError, TimeoutError):  # the scheduler is gone, and nobody asks any more

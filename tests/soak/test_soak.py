@@ -1,0 +1,29 @@
+"""A short soak in every test run: tasks of all kinds under fire, and not one broken promise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOAK = Path(__file__).with_name("soak.py")
+SECONDS, SEED = 20, 11
+PATIENCE_S = 400  # it ends by itself before that, and says where it hangs
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE_S + 10)
+def test_twenty_seconds_under_fire_break_no_promise(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(SOAK), "--seconds", str(SECONDS), "--seed", str(SEED)],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-5000:]}"
+    assert "violations" in done.stdout
