@@ -37,9 +37,8 @@ class Again:
         supervisor, at = self._supervisor, time.time()
         tracked.cause = None
         if tracked.task.state != "succeeded":
-            supervisor.fold(
-                state, tracked, lifecycle.RetriedByHand(at, tracked.spec.retry, tracked.spec.limits)
-            )
+            by_hand = lifecycle.RetriedByHand(at, tracked.spec.retry, tracked.spec.limits)
+            supervisor.fold(state, tracked, by_hand)
         elif not self.forbidden(state, tracked, None):
             supervisor.fold(state, tracked, lifecycle.Recomputed(at))
         supervisor.renew(state, tracked)
