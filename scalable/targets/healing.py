@@ -16,6 +16,7 @@ from distributed import Nanny, SpecCluster, Worker
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster
 
+from scalable.engine.scheduler.pins import take_place
 from scalable.engine.scheduler.repairs import retire_within
 
 if TYPE_CHECKING:
@@ -68,18 +69,25 @@ class HealingCluster(SpecCluster):
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._works.add(task)
-        task.add_done_callback(self._works.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, work: asyncio.Task[None]) -> None:
+        self._works.discard(work)
+        if not work.cancelled() and (error := work.exception()) is not None:
+            logger.warning("a worker could not be replaced (%s: %s)", type(error).__name__, error)
 
     async def _replace(self, name: str) -> None:
         old = self.workers.pop(name, None)
         if old is None:
             return
-        fresh = self._next_name()
+        fresh, before = self._next_name(), _address_of(old)
         self.worker_spec[fresh] = self.worker_spec.pop(name)
         try:
             await self._correct_state()
         finally:
             await self._part_with(old)
+        scheduler: Any = self.scheduler
+        take_place(scheduler, name, before, _address_of(self.workers[fresh]))
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         """Keep count of the workers; Dask's own cluster would drop lost ones from its specification here."""
@@ -88,7 +96,7 @@ class HealingCluster(SpecCluster):
     async def _close(self) -> None:
         # None of these is cancelled: a worker that is half up, or half gone, could not be closed by anybody.
         self._end.set()
-        await asyncio.gather(*self._works)
+        await asyncio.gather(*self._works, return_exceptions=True)  # what failed was told
         await super()._close()
 
     def _next_name(self) -> str:
@@ -96,7 +104,7 @@ class HealingCluster(SpecCluster):
         return f"worker-{self._last}"
 
     async def _part_with(self, old: Any) -> None:
-        address = getattr(old, "worker_address", None) or old.address
+        address = _address_of(old)
         scheduler: Any = self.scheduler
         stimulus = f"scalable-replace-{time.time()}"
         with suppress(TimeoutError, OSError):  # it may not answer: that is why it is replaced
@@ -114,7 +122,8 @@ class HealingCluster(SpecCluster):
         pause = LOOK_EVERY_S
         while not await self._ends_within(pause):
             gone = [name for name, worker in self.workers.items() if self._is_gone(worker)]
-            if not gone:
+            missing = self.worker_spec.keys() - self.workers.keys()  # one that did not come up, say
+            if not gone and not missing:
                 pause = LOOK_EVERY_S
                 continue
             for name in gone:
@@ -124,7 +133,7 @@ class HealingCluster(SpecCluster):
                 pause = LOOK_EVERY_S
             except Exception as error:  # noqa: BLE001 - a worker that can't start may say so in any way; try again
                 pause = min(30.0, 2 * pause)
-                logger.warning("%s could not be started again (%s)", ", ".join(gone), error)
+                logger.warning("%s could not be started again (%s)", ", ".join({*gone, *missing}), error)
 
     async def _ends_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
@@ -144,3 +153,8 @@ class HealingCluster(SpecCluster):
         if worker.status not in ENDED:
             with suppress(TimeoutError, OSError):
                 await worker.close(timeout=CLOSE_TIMEOUT_S)
+
+
+def _address_of(worker: Any) -> str:
+    """Where the scheduler knows it: a nanny's own address is another."""
+    return str(getattr(worker, "worker_address", None) or worker.address)

@@ -78,6 +78,16 @@ def test_a_thread_that_comes_back_in_time_saves_its_worker(one_worker):
     assert [line["event"] for line in one_worker.lines("workers")] == ["started"]
 
 
+def test_a_task_that_is_to_run_on_a_worker_runs_on_the_one_in_its_place(one_worker, tmp_path):
+    pinned = {"workers": "worker-0", "retry": SOON}
+    task = one_worker.client.submit(stuck_the_first_time, tmp_path / "gate", timeout=0.3, **pinned)
+    waiting = one_worker.client.submit(inc, 1, **pinned)
+    assert task.result(PATIENCE_S) == (2, "worker-1")
+    assert waiting.result(PATIENCE_S) == 2
+    assert one_worker.client.submit(inc, 2, **pinned).result(PATIENCE_S) == 3
+    (tmp_path / "gate").touch()
+
+
 async def wait_and_tell(mark):
     """Wait for ever, but for being cancelled, and leave a mark then."""
     mark.with_suffix(".began").touch()

@@ -7,6 +7,6 @@ decides. ``tracked`` is a task as it follows it, and the records of it. By what 
 - limits: ``timers``, ``slots`` that are stuck, ``cordon`` around workers that get no more tasks;
 - ends: ``settle``, ``upstream``, ``stops``, ``unsent``; ``outcomes`` words those that no attempt could
   report;
-- workers: ``fleet``, ``losses``, ``inquest`` into a death, ``repairs``;
+- workers: ``fleet``, ``losses``, ``inquest`` into a death, ``repairs``, ``pins``;
 - others: ``sessions`` is who is told, ``service`` what clients may ask, ``logs`` what tasks printed.
 """

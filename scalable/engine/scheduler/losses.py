@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalable.core import lifecycle
 from scalable.core.text import key_text
+from scalable.engine.scheduler import pins
 from scalable.engine.scheduler.fleet import guilty, worker_record
 from scalable.engine.scheduler.holds import FOR_GOOD_S
 from scalable.engine.scheduler.inquest import Inquest
@@ -38,7 +39,8 @@ class Losses:
         """Note that a worker is there."""
         self._supervisor.tell_all(self._fleet.joined(worker))
         self.inquest.forget(self._fleet.name_of(worker) or worker)
-        self._pin_again(worker)
+        if (before := self._fleet.former_address(worker)) is not None:
+            pins.move(self._supervisor, before, worker)
 
     def taken(self, state: TaskState, ran_on: str | None) -> None:
         """Keep a task whose worker is being removed, until it is known what of, and who is to blame."""
@@ -108,20 +110,3 @@ class Losses:
             supervisor.hold(state, tracked)
         else:
             supervisor.settle.end(state, tracked)
-
-    def _pin_again(self, address: str) -> None:
-        """Let tasks that were asked to run on a worker by its name run on the one that has the name now.
-
-        Dask turns the name into an address at once, and a worker that comes back has another.
-        """
-        before = self._fleet.former_address(address)
-        if before is None:
-            return
-        scheduler = self._supervisor.scheduler
-        for key in self._supervisor.tracked:
-            state = scheduler.tasks.get(key)
-            pins = (state.worker_restrictions if state is not None else None) or set()
-            if state is not None and before in pins:
-                state.worker_restrictions = (pins - {before}) | {address}
-                if state.state == "no-worker" and key not in self._holds:
-                    scheduler.transitions({key: "processing"}, f"scalable-pin-{time.time()}")
