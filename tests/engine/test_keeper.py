@@ -176,15 +176,20 @@ TRACES = {
 }
 
 
+TRY = """
+import sys
+from scalable.engine.isolated.warm import try_imports
+try_imports(sys.argv[2:], int(sys.argv[1]))
+"""
+
+
 @pytest.fixture
 def modules(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     for name, body in TRACES.items():
         (tmp_path / f"{name}.py").write_text(body)
-    monkeypatch.setenv("CHANGED_BY_IMPORT", "no")
     yield tmp_path
     for name in TRACES:
-        getattr(sys.modules.pop(name, None), "FILE", sys.stdin).close() if name == "opening_module" else None
         sys.modules.pop(name, None)
 
 
@@ -197,8 +202,11 @@ def modules(tmp_path, monkeypatch):
     ],
 )
 def test_a_trial_names_the_modules_that_left_no_trace(modules, tried, good):
+    path = os.pathsep.join([str(modules), *filter(None, sys.path)])
+    environment = {**os.environ, "CHANGED_BY_IMPORT": "no", "PYTHONPATH": path}
     read, write = os.pipe()
-    warm.try_imports(tried, write)
+    command = [sys.executable, "-c", TRY, str(write), *tried]
+    subprocess.run(command, env=environment, pass_fds=[write], check=True)
     os.close(write)
     with os.fdopen(read) as pipe:
         assert pipe.read().split() == good

@@ -48,10 +48,18 @@ def state() -> dict[str, Any]:
     return {
         "client": client,
         "scheduler": dask.config.get("scheduler", None),
-        "children": {child.pid for child in me.children() if "resource_tracker" not in str(child.cmdline())},
+        "children": {child.pid for child in me.children() if _counts(child)},
         "loops": [each.name for each in threading.enumerate() if "loop" in each.name.lower()],
         "listening": [each for each in me.net_connections() if each.status == psutil.CONN_LISTEN],
     }
+
+
+def _counts(child: psutil.Process) -> bool:
+    """Whether a child is more than Python's own tracker, or one that ended and is not reaped yet."""
+    try:
+        return "resource_tracker" not in str(child.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def failing(session: ScalableSession, kind: type[ScalableError] = SessionError) -> str:
