@@ -66,7 +66,8 @@ class Service:
     async def detach(self, *, run_id: str, token: str) -> dict[str, Any]:
         """End a session: its unfinished tasks are cancelled. Returns its last records and its counts."""
         supervisor = self._supervisor
-        supervisor.losses.inquest.conclude()
+        if set(supervisor.sessions) <= {run_id}:
+            supervisor.losses.inquest.conclude()  # others may wait for what nannies say
         session = supervisor.sessions.get(run_id)
         if session is None:
             return {"records": {}, "counts": {}, "told": False}

@@ -30,6 +30,7 @@ __all__ = ["Warden"]
 
 LOOK_EVERY_S = 2.0
 FROZEN_AFTER_S = 20.0
+TELL_S = 10.0
 
 
 class Warden(NannyPlugin):
@@ -75,12 +76,14 @@ class Warden(NannyPlugin):
 
     async def _on_worker_exit(self, exitcode: int) -> None:
         """Tell how it ended, wait a little if that happens often, then let the nanny do what it does."""
-        if self._nanny.status == Status.running:
-            await self._tell(exitcode)
-            await self._rest()
-        blackbox.remove(self._pid)  # also where it was told to end, and had no time to tidy up
-        await self._go_on(exitcode)
-        self._pid = self._nanny.pid or self._pid
+        try:
+            if self._nanny.status == Status.running:
+                await self._tell(exitcode)
+                await self._rest()
+            blackbox.remove(self._pid)  # also where it was told to end, and had no time to tidy up
+        finally:
+            await self._go_on(exitcode)
+            self._pid = self._nanny.pid or self._pid
 
     async def _tell(self, exitcode: int) -> None:
         scheduler: Any = self._nanny.scheduler
@@ -93,10 +96,10 @@ class Warden(NannyPlugin):
             "begun": blackbox.begun(self._pid),
         }
         blackbox.remove(self._pid)
-        with suppress(OSError, TimeoutError):  # the scheduler is gone, and nobody asks any more
-            await scheduler.scalable_worker_died(
-                worker=str(self._nanny.name or self._nanny.worker_address), **died
-            )
+        name = str(self._nanny.name or self._nanny.worker_address)
+        with suppress(OSError, TimeoutError):  # the scheduler is gone, or too busy to wait for
+            async with asyncio.timeout(TELL_S):
+                await scheduler.scalable_worker_died(worker=name, **died)
 
     async def _rest(self) -> None:
         now = time.monotonic()
