@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UpstreamFailed,
         WorkerLost,
     )
+    from scalable.faults import FaultPlan
     from scalable.plan import Plan
     from scalable.session import ScalableSession
 
@@ -36,6 +37,7 @@ _HOMES = {
     "CacheWarning": "scalable.cache",
     "DirType": "scalable.cache",
     "Failure": "scalable.core.failure",
+    "FaultPlan": "scalable.faults",
     "FileType": "scalable.cache",
     "ManifestError": "scalable.errors",
     "ObjectType": "scalable.cache",
@@ -64,6 +66,7 @@ __all__ = [
     "CacheWarning",
     "DirType",
     "Failure",
+    "FaultPlan",
     "FileType",
     "ManifestError",
     "ObjectType",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,13 +18,14 @@ from scalable.cli.tell import (
     CommandError,
     say,
 )
-from scalable.errors import ScalableError
+from scalable.errors import PlanError, ScalableError
 from scalable.places import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scalable.cli.workflow import Workflow
+    from scalable.faults import FaultPlan
     from scalable.plan import Plan
     from scalable.session.session import ScalableSession
 
@@ -55,6 +56,15 @@ MaxFailures = Annotated[
     ),
 ]
 
+Inject = Annotated[
+    str | None,
+    Option(
+        "--inject",
+        metavar="PLAN",
+        help="Faults to inject into its tasks, such as `kind=raise,probability=0.2,seed=7`.",
+    ),
+]
+
 
 def run(
     workflow: File,
@@ -62,6 +72,7 @@ def run(
     manifest: Manifest = None,
     target: Target = None,
     max_failures: MaxFailures = None,
+    inject: Inject = None,
 ) -> int:
     """Run a workflow and print the verdict.
 
@@ -75,6 +86,7 @@ def run(
     session = _session(path, manifest, target)
     if max_failures is not None:
         session.limit_failures(_whole(max_failures))
+    faults = _fault_plan(inject)
     _warn(session.plan())  # what is wrong with the manifest is told before anything runs
     location = path.absolute()  # the workflow may change the directory
     with _arguments_as_of(path, given):
@@ -82,7 +94,7 @@ def run(
             loaded = Workflow.load(location, given)
         except SystemExit as end:
             return _exit_code(end)
-        error = _worked(session, loaded)
+        error = _worked(session, loaded, faults)
     return _outcome(session, error, location)
 
 
@@ -125,7 +137,18 @@ def _arguments_as_of(path: Path, arguments: list[str]) -> Iterator[None]:
         sys.argv = before
 
 
-def _worked(session: ScalableSession, workflow: Workflow) -> BaseException | None:
+def _fault_plan(text: str | None) -> FaultPlan | None:
+    from scalable.faults.plan import parse
+
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except PlanError as error:
+        raise CommandError(str(error), USAGE) from error
+
+
+def _worked(session: ScalableSession, workflow: Workflow, faults: FaultPlan | None) -> BaseException | None:
     """Run the workflow in the session and close it; returns what ended its work early.
 
     Raises what kept the session from starting.
@@ -135,7 +158,10 @@ def _worked(session: ScalableSession, workflow: Workflow) -> BaseException | Non
     client = session.start()
     ended: BaseException | None = None
     try:
-        with shown(session.overview, session.parked):
+        with (
+            shown(session.overview, session.parked),
+            nullcontext() if faults is None else client.inject(faults),
+        ):
             workflow.run(client)
     except BaseException as error:  # noqa: BLE001 - also Ctrl-C: the run's end is written down first
         ended = error

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 from dask.base import annotate, get_annotations
 from distributed import Client, Future
 
 from scalable.client import bar, partial
 from scalable.client.orders import Orders, Wishes
-from scalable.client.outcome import Outcome
+from scalable.client.outcome import Outcome, places_of
 from scalable.client.reserved import refuse_ambiguous
 from scalable.core.failure import ExceptionInfo, Failure
 from scalable.core.policy import dotted_name
@@ -20,10 +21,12 @@ from scalable.core.text import MESSAGE_BYTES, clip, key_text, text_of
 from scalable.engine.scheduler.unsent import RULE as UNSENT
 from scalable.engine.travel import why_not
 from scalable.errors import PlanError, SessionError
+from scalable.faults.strike import check_errors
 from scalable.journal.records import failure_in
 
 if TYPE_CHECKING:
     from scalable.core.policy import Retry
+    from scalable.faults import FaultPlan
 
 __all__ = ["ScalableClient"]
 
@@ -156,6 +159,28 @@ class ScalableClient(Client):
 
         return policy()
 
+    @contextmanager
+    def inject(self, plan: FaultPlan) -> Iterator[None]:
+        """``with client.inject(FaultPlan(probability=0.2, seed=7)): …`` — faults strike what runs meanwhile.
+
+        They strike attempts that Dask sends to a worker within the block; those of tasks that were submitted
+        before count as calls as well, as far as they have not begun. Of blocks in one another the inner one
+        counts. Failures that come of it are marked ``injected`` in the journal.
+
+        Raises ``PlanError`` for a plan that kills workers which are not the session's own, and for errors
+        that cannot be imported here.
+        """
+        scheduler: Any = self.scheduler
+        check_errors(plan)
+        about = {"run_id": self._orders.run_id, "plan": msgspec.to_builtins(plan)}
+        if (refused := self.sync(scheduler.scalable_inject, **about)) is not None:
+            raise PlanError(refused)
+        try:
+            yield
+        finally:
+            if self.status == "running":
+                self.sync(scheduler.scalable_inject_no_more, run_id=self._orders.run_id)
+
     def _travelling(
         self, func: Callable[..., Any], wishes: Wishes, of_dask: dict[str, Any]
     ) -> AbstractContextManager[Any]:
@@ -283,7 +308,7 @@ class ScalableClient(Client):
         Places are indices of a sequence or keys of a dict. ``progress=None`` shows a bar where stderr is a
         terminal. Raises ``TypeError`` for what is neither, and for what is in it and no future.
         """
-        places = _places(futures)
+        places = places_of(futures)
         bar.show(list(places.values()), progress)
         ended = partial.settle(places.values(), self._values)
         results, failures, exceptions = {}, {}, {}
@@ -373,17 +398,3 @@ def _parted(given: Mapping[str, Any]) -> tuple[Wishes, dict[str, Any]]:
     """Part the keywords of a call: what is asked of us, and what goes on to Dask."""
     wishes = Wishes(*(given[name] for name in Wishes.__struct_fields__))
     return wishes, {name: given[name] for name in DASK_DEFAULTS}
-
-
-def _places(futures: Any) -> dict[Any, Future[Any]]:
-    """Futures by their indices or keys; raises ``TypeError`` for anything else."""
-    if isinstance(futures, Future) or not isinstance(futures, Iterable):
-        got = "one future" if isinstance(futures, Future) else type(futures).__name__
-        msg = f"collect() takes a list or dict of futures, not {got}; for one, write [future]"
-        raise TypeError(msg)
-    places = dict(futures) if isinstance(futures, Mapping) else dict(enumerate(futures))
-    wrong = next((place for place, future in places.items() if not isinstance(future, Future)), None)
-    if wrong is not None:
-        msg = f"collect() takes futures; at {wrong!r} there is a {type(places[wrong]).__name__}"
-        raise TypeError(msg)
-    return places

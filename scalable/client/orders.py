@@ -78,7 +78,7 @@ class Orders:
     def __init__(self, manifest: Manifest, plan: Plan, run_id: str, settings: Settings) -> None:
         self._manifest = manifest
         self._plan = plan
-        self._run_id = run_id
+        self.run_id = run_id
         self._settings = settings
         self._blocks: dict[bytes, Wishes] = {}  # what stands in a policy block is known by its packed form
         self._remembered = lru_cache(maxsize=1024)(self._annotations)
@@ -140,7 +140,7 @@ class Orders:
         component = self._component(wishes.tag or (entry.component if entry else None))
         limits = self._limits(component)
         return Spec(
-            run_id=self._run_id,
+            run_id=self.run_id,
             retry=self._policy(wishes, entry),
             task=wishes.task,
             component=limits.component,

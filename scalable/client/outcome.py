@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from distributed import Future
 
-    from distributed import Future
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
     from scalable.core.failure import Failure
     from scalable.core.policy import Retry
 
-__all__ = ["Outcome"]
+__all__ = ["Outcome", "places_of"]
 
 SHOWN = 4
 
@@ -94,3 +95,17 @@ def _words(failure: Failure) -> str:
     name = failure.exception.type.rpartition(".")[2]
     first = failure.exception.message.partition("\n")[0][:120]
     return f"{name}: {first}" if first else name
+
+
+def places_of(futures: Any) -> dict[Any, Future[Any]]:
+    """Futures by their indices or keys; raises ``TypeError`` for anything else."""
+    if isinstance(futures, Future) or not isinstance(futures, Iterable):
+        got = "one future" if isinstance(futures, Future) else type(futures).__name__
+        msg = f"collect() takes a list or dict of futures, not {got}; for one, write [future]"
+        raise TypeError(msg)
+    places = dict(futures) if isinstance(futures, Mapping) else dict(enumerate(futures))
+    wrong = next((place for place, future in places.items() if not isinstance(future, Future)), None)
+    if wrong is not None:
+        msg = f"collect() takes futures; at {wrong!r} there is a {type(places[wrong]).__name__}"
+        raise TypeError(msg)
+    return places

@@ -25,6 +25,7 @@ from scalable.core.text import MESSAGE_BYTES, TRACEBACK_BYTES, clean, clip, fing
 from scalable.engine import travel
 from scalable.engine.describe import call_text
 from scalable.engine.messages import Spec
+from scalable.faults.strike import Struck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ class Subject(msgspec.Struct, frozen=True):
 
     scene: Scene
     spec: Spec
-    run_spec: GraphNode | None
+    run_spec: GraphNode | Struck | None
     values: Mapping[Any, Any] | None
 
     @property
@@ -65,7 +66,8 @@ class Subject(msgspec.Struct, frozen=True):
         """The call in words, ``None`` where the task could not be loaded."""
         if self.run_spec is None:
             return None
-        return call_text(self.run_spec, self.values or {}, self.scene.key, self.spec.settings.redact)
+        run_spec = self.run_spec.run_spec if isinstance(self.run_spec, Struck) else self.run_spec
+        return call_text(run_spec, self.values or {}, self.scene.key, self.spec.settings.redact)
 
     def circumstances(self, began: float, duration_s: float) -> dict[str, Any]:
         """The fields of a failure that do not depend on what went wrong."""
@@ -77,6 +79,7 @@ class Subject(msgspec.Struct, frozen=True):
             "host": _HOST,
             "started_at": began + self.scene.clock_offset_s,
             "duration_s": duration_s,
+            "injected": getattr(self.run_spec, "injected", False) is True,
         }
 
 

@@ -537,6 +537,26 @@ def test_a_limit_is_a_whole_number(cli, workflow, text):
     assert f"--max-failures takes a whole number from 0, not '{text}'" in err
 
 
+def test_faults_are_injected_into_a_run_and_told_as_such(cli, workflow):
+    workflow(FAILING)
+    code, out, _ = cli("run", "flow.py", "2", "--inject", "every=2,errors=KeyError")
+    assert code == 3
+    assert "1 of 2 tasks succeeded, 1 failed" in out
+    assert "Injected: yes" in cli("report", "--last", "--failures").out
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [("probability=150%", "not 150%"), ("kind=fire", "fire"), ("first=1,errors=Nope", "Nope")],
+)
+def test_faults_that_can_not_be_meant_are_refused(cli, workflow, plan, words):
+    workflow(FAILING)
+    code, _, err = cli("run", "flow.py", "2", "--inject", plan)
+    assert code in {1, 2}
+    assert err.startswith("error: the fault plan is wrong") or "the fault plan is wrong" in err
+    assert words in err
+
+
 def test_a_fallback_is_told_once(cli, workflow):
     components = "components: {big: {memory: 900TiB, fallback: small}, small: {}}\n"
     workflow(FAILING, manifest=MANIFEST + components)

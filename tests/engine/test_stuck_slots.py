@@ -160,7 +160,7 @@ def test_a_task_that_is_cancelled_before_its_start_was_heard_of_gives_its_slot_b
 def test_the_late_word_of_a_worker_that_is_gone_keeps_no_slot(threads):
     def told(dask_scheduler):
         supervisor = dask_scheduler.plugins["scalable"]
-        supervisor.attempt_started("late", 1, "inproc://nobody")
+        supervisor.attempts.started("late", 1, "inproc://nobody")
         return supervisor.repairs.slots.keeps("late")
 
     assert threads.client.run_on_scheduler(told) is False

@@ -1,12 +1,14 @@
 """On the scheduler: what is decided, and done.
 
 ``supervisor`` (the scheduler plugin) turns what Dask does into events, folds them, and performs what the core
-decides. ``tracked`` is a task as it follows it, and the records of it. By what they look after:
+decides; ``attempts`` handles what the witnesses tell. ``tracked`` is a task as it follows it, and the records
+of it. By what they look after:
 
 - waits: ``holds``, and ``parking`` with a ``line`` for each circuit; larger limits: ``moves``;
 - limits: ``timers``, ``slots`` that are stuck, ``cordon`` around workers that get no more tasks;
 - ends: ``settle``, ``upstream``, ``stops``, ``unsent``; ``outcomes`` words those that no attempt could
   report;
 - workers: ``fleet``, ``losses``, ``inquest`` into a death, ``repairs``, ``pins``;
+- faults on purpose: ``injection``;
 - others: ``sessions`` is who is told, ``service`` what clients may ask, ``logs`` what tasks printed.
 """

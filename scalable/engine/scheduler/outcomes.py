@@ -11,6 +11,7 @@ from scalable.engine.describe import call_text
 from scalable.engine.ends import OVERRUN, TOO_LARGE, overrun
 from scalable.engine.travel import Parcel, pack
 from scalable.errors import OutOfMemory, WorkerLost
+from scalable.faults.plan import HARMLESS
 from scalable.manifest.units import format_size
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def _seen_from_outside(
         "pid": member.pid if member else None,
         "started_at": tracked.began,
         "duration_s": None if tracked.began is None else max(0.0, at - tracked.began),
+        "injected": tracked.fault is not None and tracked.fault.kind not in HARMLESS,
     }
 
 

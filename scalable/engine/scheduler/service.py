@@ -12,6 +12,8 @@ from scalable.engine.messages import LOG, Spec
 from scalable.engine.scheduler import unsent
 from scalable.engine.scheduler.inquest import death_of
 from scalable.engine.scheduler.sessions import Session
+from scalable.errors import PlanError
+from scalable.faults.plan import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,6 +42,8 @@ class Service:
             "scalable_worker_died": self.worker_died,
             LOG: self.log,
             "scalable_unsent": self.unsent,
+            "scalable_inject": self.inject,
+            "scalable_inject_no_more": self.inject_no_more,
         }
 
     async def attach(
@@ -119,6 +123,23 @@ class Service:
     ) -> None:
         """Hear from a nanny how the process of its worker ended, what it ran, and what must not run again."""
         self._supervisor.losses.inquest.hear(worker, death_of(exitcode, why, running, begun))
+
+    async def inject(self, *, run_id: str, plan: dict[str, Any]) -> str | None:
+        """Inject faults into a session's tasks; returns why that cannot be done."""
+        session = self._supervisor.sessions.get(run_id)
+        if session is None:
+            return "the session is over"
+        try:
+            self._supervisor.injection.begin(session, plan_of(plan))
+        except PlanError as error:
+            return str(error)
+        return None
+
+    async def inject_no_more(self, *, run_id: str) -> None:
+        """Go back to the fault plan before the last one."""
+        session = self._supervisor.sessions.get(run_id)
+        if session is not None:
+            self._supervisor.injection.end(session)
 
     async def unsent(self, *, key: Any, why: str, token: str) -> dict[str, Any]:
         """Say and write down that a result cannot be sent; returns the words, and records for the journal."""

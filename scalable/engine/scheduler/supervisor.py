@@ -15,12 +15,13 @@ import msgspec
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from scalable.core import lifecycle
-from scalable.core.failure import Failure
 from scalable.engine.messages import ANNOTATION, FAILED, NOTES, RETURNED, STARTED, TRANSFER, Spec
 from scalable.engine.scheduler import upstream
 from scalable.engine.scheduler.again import Again
+from scalable.engine.scheduler.attempts import Attempts
 from scalable.engine.scheduler.fleet import Fleet
 from scalable.engine.scheduler.holds import FOR_GOOD_S, Holds
+from scalable.engine.scheduler.injection import Injection
 from scalable.engine.scheduler.logs import Logs
 from scalable.engine.scheduler.losses import Losses
 from scalable.engine.scheduler.moves import replace_token
@@ -31,8 +32,7 @@ from scalable.engine.scheduler.settle import Settle
 from scalable.engine.scheduler.slots import GRACE_AFTER_CANCEL_S
 from scalable.engine.scheduler.stops import Stops
 from scalable.engine.scheduler.timers import Timers, disarm
-from scalable.engine.scheduler.tracked import REMEMBERED, Tracked, cache_record, failure_record, task_record
-from scalable.engine.travel import Parcel
+from scalable.engine.scheduler.tracked import REMEMBERED, Tracked, failure_record, task_record
 
 if TYPE_CHECKING:
     from distributed.scheduler import Scheduler, TaskState
@@ -63,12 +63,14 @@ class Supervisor(SchedulerPlugin):
         self.settle = Settle(self)
         self.timers = Timers(self)
         self.logs = Logs()
+        self.attempts = Attempts(self)
+        self.injection = Injection(self)
         self.luck = random.Random()  # noqa: S311 - jitter, not secrecy
         scheduler.stream_handlers.update(
             {
-                STARTED: self.attempt_started,
-                FAILED: self.attempt_failed,
-                NOTES: self.attempt_noted,
+                STARTED: self.attempts.started,
+                FAILED: self.attempts.failed,
+                NOTES: self.attempts.noted,
                 RETURNED: self.repairs.slots.returned,
                 TRANSFER: self.settle.transfer_failed,
             }
@@ -97,6 +99,7 @@ class Supervisor(SchedulerPlugin):
         for key in [key for key, tracked in self.tracked.items() if tracked.session is session]:
             self._dismiss(key)
         self.parking.close(run_id)
+        self.injection.forget(run_id)
 
     # --- submitted -------------------------------------------------------------------------------------
 
@@ -115,6 +118,7 @@ class Supervisor(SchedulerPlugin):
                 continue
             self._track(state, session, at)
             new.append(state)
+        self.injection.submitted(state.key for state in new)
         for state in new:
             self._admit(state, self.tracked[state.key], at)
 
@@ -147,62 +151,6 @@ class Supervisor(SchedulerPlugin):
         self.tracked[state.key] = tracked = Tracked(session, packed, spec, state, at)
         session.counts[tracked.task.state] += 1
 
-    # --- started, failed, succeeded: messages of the workers --------------------------------------------
-
-    def attempt_started(self, key: Any, run: int, worker: str) -> None:
-        """Handle a witness's word that an attempt begins, or began although nobody wanted it any more."""
-        state, tracked = self.current(key, run)
-        if state is None and self.sessions:
-            self.repairs.slots.given_up(worker, key, run, GRACE_AFTER_CANCEL_S)
-        if state is None or tracked is None:
-            return
-        tracked.running_on, tracked.worker, tracked.run = worker, self.fleet.name_of(worker), run
-        tracked.began = time.time()
-        self.fleet.begin(worker, key)
-        self.fold(state, tracked, lifecycle.Started(tracked.began))
-        self.timers.started(key, run, tracked)
-
-    def attempt_noted(self, key: Any, run: int, notes: list[dict[str, Any]], worker: str) -> None:
-        """Handle the notes that an attempt left, a moment before its outcome."""
-        state, tracked = self.current(key, run)
-        if state is None or tracked is None:
-            return
-        tracked.worker = self.fleet.name_of(worker)
-        for note in notes:
-            if note.get("what") == "isolated":
-                tracked.peak_rss_bytes = note["peak_rss_bytes"]
-                self.logs.keep(key, note["output"])
-            elif note.get("what") == "cache":
-                tracked.cache = "hit" if note["event"] == "hit" and tracked.cache != "miss" else "miss"
-                tracked.session.tell("cache", cache_record(tracked, key, note, time.time()))
-
-    def attempt_failed(self, key: Any, run: int, worker: str, failure: Any, parcel: Any) -> None:
-        """Handle a failed attempt; Dask's own request to reschedule follows in the same batch."""
-        state, tracked = self.current(key, run)
-        if state is None:
-            return
-        opened = msgspec.convert(parcel, Parcel, builtin_types=(bytes,))
-        if tracked is None:
-            self.settle.orphan(state, opened)
-            return
-        tracked.worker, tracked.parcel = self.fleet.name_of(worker), opened
-        self.attempt_over(state, tracked, msgspec.convert(failure, Failure))
-
-    def attempt_over(self, state: TaskState, tracked: Tracked, failure: Failure) -> None:
-        """Fold the failure of an attempt, and end the task if it was the last."""
-        at = time.time()
-        park = self.parking.judge(state.key, tracked, failure, at)
-        self.fold(state, tracked, lifecycle.Failed(at, self.luck.random(), failure, park))
-        if tracked.last_words is not None:
-            self.settle.end(state, tracked)
-
-    def current(self, key: Any, run: int) -> tuple[TaskState | None, Tracked | None]:
-        """The task, if the message is about the run that Dask believes in; late ones are nobody's."""
-        state = self.scheduler.tasks.get(key)
-        if state is None or state.state != "processing" or state.run_id != run:
-            return None, None
-        return state, self.tracked.get(key)
-
     # --- Dask's transitions ----------------------------------------------------------------------------
 
     def transition(self, key: Any, start: str, finish: str, *_args: Any, **kwargs: Any) -> None:
@@ -215,6 +163,7 @@ class Supervisor(SchedulerPlugin):
         elif finish == "waiting" and start == "released":
             self.again.waits(self.scheduler.tasks[key], tracked)
         elif finish == "processing":
+            self.injection.assigned(self.scheduler.tasks[key], tracked)
             self.timers.sent(self.scheduler.tasks[key], tracked)
             self.parking.assigned(key, tracked)
         elif finish == "released":

@@ -49,7 +49,7 @@ class Timers:
 
     def _unheard(self, key: Any, run: int, sent: float) -> None:
         """Find out whether a task runs of which nothing was heard, where its worker has been silent since."""
-        state, tracked = self._supervisor.current(key, run)
+        state, tracked = self._supervisor.attempts.current(key, run)
         if state is None or tracked is None or tracked.running_on is not None:
             return
         worker = state.processing_on
@@ -65,11 +65,11 @@ class Timers:
         run = state.run_id
         assert run is not None, "Dask numbers a run when it is sent"  # noqa: S101 - an invariant
         runs = await self._running_on(worker)
-        current, _ = self._supervisor.current(state.key, run)
+        current, _ = self._supervisor.attempts.current(state.key, run)
         if current is not state or tracked.running_on is not None:
             return
         if run in runs:
-            self._supervisor.attempt_started(state.key, run, worker.address)
+            self._supervisor.attempts.started(state.key, run, worker.address)
             tracked.began, tracked.limit_s = sent, tracked.spec.timeout_s
             self._overran(state.key, run)
         else:
@@ -88,13 +88,13 @@ class Timers:
 
     def _overran(self, key: Any, run: int) -> None:
         supervisor = self._supervisor
-        state, tracked = supervisor.current(key, run)
+        state, tracked = supervisor.attempts.current(key, run)
         if state is None or tracked is None:
             return
         failure, tracked.parcel = by_timeout(tracked, state, supervisor.fleet.get(tracked.running_on))
         if tracked.running_on is not None:
             supervisor.repairs.slots.given_up(tracked.running_on, key, run, GRACE_AFTER_TIMEOUT_S)
-        supervisor.attempt_over(state, tracked, failure)
+        supervisor.attempts.over(state, tracked, failure)
         if tracked.hold_s is not None:  # the thread still runs: take the task from it
             stimulus = f"scalable-timeout-{time.time()}"
             supervisor.scheduler.transitions({key: "released"}, stimulus_id=stimulus)

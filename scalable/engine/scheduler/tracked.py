@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scalable.engine.messages import Spec
     from scalable.engine.scheduler.sessions import Session
     from scalable.engine.travel import Parcel
+    from scalable.faults.decide import Fault
 
 __all__ = ["Tracked", "cache_record", "failure_record", "task_record"]
 
@@ -33,7 +34,7 @@ class Tracked:
     """Mutable company of a pure :class:`~scalable.core.lifecycle.Task`, for as long as Dask keeps the key."""
 
     __slots__ = (
-        "began", "cache", "cause", "duration_s", "finished", "function", "hold_s", "last_words",
+        "began", "cache", "cause", "duration_s", "fault", "finished", "function", "hold_s", "last_words",
         "limit_s", "moved_from", "noted", "parcel", "peak_rss_bytes", "previous", "result_bytes", "run",
         "running_on", "session", "spec", "spec_bytes", "submitted", "task", "timer", "worker",
     )  # fmt: skip
@@ -62,6 +63,7 @@ class Tracked:
         self.cause: Parcel | None = None  # the root failure, where an input failed
         self.previous: tuple[dict[str, Any], ...] = ()
         self.limit_s: float | None = None  # what the running attempt may take
+        self.fault: Fault | None = None  # what is injected into the attempt that was sent last
         self.timer: Any = None  # the timeout of the running attempt
 
     def wait(self, action: Hold | Park) -> None:

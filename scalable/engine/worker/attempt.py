@@ -21,6 +21,8 @@ from scalable.engine import heard
 from scalable.engine.messages import Order, Spec
 from scalable.engine.reporting import Report, Scene, Subject, report
 from scalable.engine.worker.apart import Apart
+from scalable.faults.decide import Fault
+from scalable.faults.strike import Struck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +45,6 @@ class Attempt:
     )  # fmt: skip
 
     def __init__(self, task: Any, worker: Worker, order: Order, keeping: Keeping, box: BlackBox) -> None:
-        self.run_spec: GraphNode = task.run_spec
         self.worker = worker
         self.key = task.key
         self.run: int = task.run_id
@@ -59,6 +60,10 @@ class Attempt:
         self._coroutine: asyncio.Future[Any] | None = None
         self._cancelled = False
         self.apart = Apart(keeping) if self.spec.isolate else None
+        self.run_spec: GraphNode | Struck = task.run_spec
+        if (fault := order.get("fault")) is not None:
+            limit_s, isolated = self.spec.timeout_s, self.spec.isolate
+            self.run_spec = Struck(task.run_spec, msgspec.convert(fault, Fault), limit_s, isolated=isolated)
 
     def __getattr__(self, name: str) -> Any:
         """All else is the task's own: Dask asks for its dependencies, its name."""
