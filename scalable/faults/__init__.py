@@ -5,6 +5,6 @@ the place of the task's code. Who numbers calls and sends faults along with atte
 ``engine/scheduler/injection``.
 """
 
-from scalable.faults.plan import FaultPlan
+from scalable.faults.plan import FaultPlan, Target
 
-__all__ = ["FaultPlan"]
+__all__ = ["FaultPlan", "Target"]
