@@ -32,6 +32,8 @@ BELIEVED_S = 3600.0
 """How long a loss speaks against a place."""
 TOGETHER_S = 0.5
 """Losses that come together are one: of a worker with several threads, of a machine with several workers."""
+COMPANY_S = 2.0
+"""Others that are lost within this time of a loss were lost with it: of the same cause."""
 REMEMBERED = 10_000
 DEATHS_REMEMBERED = 100
 
@@ -69,16 +71,25 @@ class Evidence(msgspec.Struct, frozen=True):
     def convicted(self, at: float) -> dict[Place, int]:
         """The places that lost enough tasks which were well elsewhere, and how many.
 
-        A place that was lost about as often itself is no witness: where all die, something else kills them.
+        Where all die, something else kills them: a place that was lost about as often itself is no witness,
+        and a loss that others had at the same time does not count.
         """
         found = {}
         for place, told in self.against.items():
             most = self._died(place, at) / 2
             heard = [each.at for each in told.values() if self._died(each.witness, at) <= most]
-            recent = [lost_at for lost_at in heard if at - lost_at <= BELIEVED_S]
+            recent = [
+                lost_at for lost_at in heard if at - lost_at <= BELIEVED_S and self._alone(place, lost_at)
+            ]
             if len(recent) >= ENOUGH and _incidents(recent) >= ENOUGH:
                 found[place] = len(recent)
         return found
+
+    def _alone(self, place: Place, lost_at: float) -> bool:
+        others = (
+            times for other, times in self.deaths.items() if other.kind == place.kind and other != place
+        )
+        return not any(abs(each - lost_at) <= COMPANY_S for times in others for each in times)
 
     def _died(self, place: Place, at: float) -> int:
         return _incidents(death for death in self.deaths.get(place, ()) if at - death <= BELIEVED_S)
@@ -87,17 +98,18 @@ class Evidence(msgspec.Struct, frozen=True):
 NO_EVIDENCE = Evidence()
 
 
-def lost(evidence: Evidence, key: str, worker: str, host: str | None, at: float) -> Evidence:
-    """Fold the loss of a worker under a task."""
+def lost(evidence: Evidence, keys: Iterable[str], worker: str, host: str | None, at: float) -> Evidence:
+    """Fold the loss of a worker under tasks, if it was under any."""
     here = dict.fromkeys(_places(worker, host), at)
     kept = dict(evidence.open)
-    places = {**kept.pop(key, {}), **here}
-    if len(kept) >= REMEMBERED:
-        del kept[next(iter(kept))]
-    deaths = dict(evidence.deaths)
+    for key in keys:
+        kept[key] = {**kept.pop(key, {}), **here}
+        if len(kept) > REMEMBERED:
+            del kept[next(iter(kept))]
+    deaths = {place: times for place, known in evidence.deaths.items() if (times := _recent(known, at))}
     for place in here:
-        deaths[place] = (*_recent(deaths.get(place, ()), at), at)[-DEATHS_REMEMBERED:]
-    return msgspec.structs.replace(evidence, open={**kept, key: places}, deaths=deaths)
+        deaths[place] = (*deaths.get(place, ()), at)[-DEATHS_REMEMBERED:]
+    return msgspec.structs.replace(evidence, open=kept, deaths=deaths)
 
 
 def succeeded(evidence: Evidence, key: str, worker: str, host: str | None, at: float) -> Evidence:

@@ -32,7 +32,7 @@ def test_the_first_deaths_cost_no_pause():
 
 
 def lost_and_well(evidence, key, at, here=("worker-3", "here"), there=("worker-0", "here")):
-    return succeeded(lost(evidence, key, *here, at), key, *there, at + 1)
+    return succeeded(lost(evidence, [key], *here, at), key, *there, at + 1)
 
 
 def after(many, *, every_s=10.0, **places):
@@ -79,22 +79,32 @@ def test_where_all_die_again_and_again_nobody_is_convicted():
     for number in range(10):
         at = number * 10.0
         for worker in ("worker-0", "worker-1"):
-            evidence = lost(evidence, f"{number} on {worker}", worker, "here", at)
+            evidence = lost(evidence, [f"{number} on {worker}"], worker, "here", at)
         for worker in ("worker-0", "worker-1"):  # all of it is well on the one that comes back first
             evidence = succeeded(evidence, f"{number} on {worker}", "worker-0", "here", at + 2)
         assert not evidence.convicted(at + 2)
 
 
+def test_losses_that_come_together_convict_nobody_even_if_the_others_ran_nothing():
+    evidence = NO_EVIDENCE
+    for number in range(10):
+        at = number * 10.0
+        evidence = lost(evidence, [f"task-{number}"], "worker-3", "here", at)
+        evidence = lost(evidence, [], f"worker-{10 + number}", "here", at + 1)
+        evidence = succeeded(evidence, f"task-{number}", "worker-0", "here", at + 3)
+        assert not evidence.convicted(at + 3)
+
+
 def test_a_worker_that_dies_now_and_then_may_speak_against_one_that_dies_all_the_time():
     evidence, at = after(ENOUGH * 2)
-    evidence = lost(evidence, "other", "worker-0", "here", at)
+    evidence = lost(evidence, ["other"], "worker-0", "here", at)
     assert evidence.convicted(at + 1) == {Place("worker", "worker-3"): ENOUGH * 2}
 
 
 def test_one_death_with_many_tasks_convicts_nobody():
     evidence = NO_EVIDENCE
     for number in range(10):
-        evidence = lost(evidence, f"task-{number}", "worker-3", "here", 0.0)
+        evidence = lost(evidence, [f"task-{number}"], "worker-3", "here", 0.0)
     for number in range(10):
         evidence = succeeded(evidence, f"task-{number}", "worker-0", "here", 1.0)
     assert not evidence.convicted(1.0)
@@ -103,7 +113,7 @@ def test_one_death_with_many_tasks_convicts_nobody():
 def test_a_machine_whose_workers_all_die_at_once_is_not_convicted_for_that():
     evidence = NO_EVIDENCE
     for number in range(10):
-        evidence = lost(evidence, f"task-{number}", f"worker-{number}", "bad-host", number * 0.04)
+        evidence = lost(evidence, [f"task-{number}"], f"worker-{number}", "bad-host", number * 0.04)
     for number in range(10):
         evidence = succeeded(evidence, f"task-{number}", "worker-99", "good-host", 1.0)
     assert not evidence.convicted(1.0)
@@ -112,7 +122,7 @@ def test_a_machine_whose_workers_all_die_at_once_is_not_convicted_for_that():
 def test_a_task_that_kills_every_worker_convicts_none():
     evidence = NO_EVIDENCE
     for number in range(20):
-        evidence = lost(evidence, "deadly", f"worker-{number % 2}", "here", number * 10)
+        evidence = lost(evidence, ["deadly"], f"worker-{number % 2}", "here", number * 10)
     assert not evidence.against
     assert not evidence.convicted(200)
 
@@ -132,7 +142,7 @@ def test_evidence_is_bounded_and_the_oldest_is_dropped(monkeypatch):
     monkeypatch.setattr("scalable.core.workers.REMEMBERED", 50)
     evidence = NO_EVIDENCE
     for number in range(50 + 5):
-        evidence = lost(evidence, str(number), "worker-0", None, number)
+        evidence = lost(evidence, [str(number)], "worker-0", None, number)
     assert len(evidence.open) == 50
     assert "0" not in evidence.open
     assert str(50 + 4) in evidence.open
@@ -144,6 +154,8 @@ def test_only_workers_that_lost_enough_tasks_are_convicted(history):
     for at, (is_loss, key, worker) in enumerate(history):
         if is_loss:
             losses.setdefault(worker, set()).add(key)
-        evidence = (lost if is_loss else succeeded)(evidence, key, worker, None, at)
+            evidence = lost(evidence, [key], worker, None, at)
+        else:
+            evidence = succeeded(evidence, key, worker, None, at)
     for place in evidence.convicted(len(history)):
         assert len(losses[place.name]) >= ENOUGH

@@ -63,6 +63,7 @@ class Losses:
         record = worker_record("lost", member, at, running=tuple(map(key_text, keys)), **how)
         self._supervisor.tell_all(record)
         lost = self._to_blame(keys)
+        self._supervisor.repairs.lost(lost, member, at)
         over = [each.key for each in aboard if each.run in death.begun and self._only_once(each.key)]
         for state, tracked in self._held(dict.fromkeys((*lost, *over))):
             self._fold(state, tracked, member, death, at, over=state.key not in lost)
@@ -103,8 +104,6 @@ class Losses:
             tracked.began = None  # it died before it could say so: what is known is of an earlier attempt
         tracked.worker = member.name
         failure, tracked.parcel = by_loss(tracked, state, member, death, at, over=over)
-        if not over:
-            supervisor.repairs.lost(state.key, member, at)
         supervisor.fold(state, tracked, lifecycle.Lost(at, supervisor.luck.random(), failure))
         if tracked.hold_s is not None:
             supervisor.hold(state, tracked)

@@ -90,9 +90,9 @@ class Repairs:
 
     # --- deadly ------------------------------------------------------------------------------------------
 
-    def lost(self, key: Any, member: Member, at: float) -> None:
-        """Note that a worker was lost under a task."""
-        self._evidence = workers.lost(self._evidence, str(key), member.name, member.host, at)
+    def lost(self, keys: Iterable[Any], member: Member, at: float) -> None:
+        """Note that a worker was lost, and under which tasks."""
+        self._evidence = workers.lost(self._evidence, map(str, keys), member.name, member.host, at)
 
     def succeeded(self, key: Any, member: Member | None, at: float) -> None:
         """Note that a task was well on a worker; it may have been lost with another."""
