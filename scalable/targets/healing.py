@@ -37,7 +37,15 @@ class ThreadWorker(Worker):
     """A worker among the threads of this process; it does not wait long for a thread that is stuck."""
 
     async def close(self, *args: Any, **kwargs: Any) -> Any:
-        """Close; a thread that still runs then ends with its task."""
+        """Close; a thread that still runs then ends with its task.
+
+        So does the client that its tasks made by ``get_client``: Dask closes it with the last worker only,
+        and until then it would ask by way of this one's connections, again and again.
+        """
+        made = self._client if self._client in Worker._initialized_clients else None  # noqa: SLF001 - as Dask does
+        if made is not None and made.status == "running":
+            made._asynchronous = True  # noqa: SLF001 - likewise
+            await made.close()
         return await super().close(*args, **{"timeout": CLOSE_TIMEOUT_S, **kwargs})
 
 

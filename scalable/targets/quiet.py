@@ -8,8 +8,9 @@ __all__ = ["MISSED_HEARTBEAT", "Quiet"]
 
 MISSED_HEARTBEAT = "Failed to communicate with scheduler during heartbeat"
 """Dask says so of a worker whose scheduler closes, or restarts it, at that moment."""
-HARMLESS = ("Couldn't gather keys", MISSED_HEARTBEAT)
-"""The first it says of results that went with their worker, then computes them again and gathers them."""
+HARMLESS = ("Couldn't gather keys", MISSED_HEARTBEAT, "Invalid Worker.status transition")
+"""The first it says of results that went with their worker, then computes them again and gathers them; the
+last of a worker that is told to close while it does."""
 
 
 class Quiet:

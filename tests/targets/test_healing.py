@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from distributed import worker_client
 from live import PATIENCE_S, inc, start, until
+
+from scalable import ScalableSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,3 +54,23 @@ def test_tasks_wait_for_a_pool_that_is_wholly_gone_and_then_run(pool):
     for nanny in list(pool.client.cluster.workers.values()):
         pool.client.sync(nanny.close)
     assert pool.client.submit(inc, 1).result(PATIENCE_S) == 2
+
+
+def absolute(number):
+    """Compute by a task of one's own."""
+    with worker_client() as client:
+        return client.submit(abs, number).result(PATIENCE_S)
+
+
+def test_the_client_that_tasks_made_ends_with_the_worker_that_made_it(tmp_path, caplog):
+    live = start(tmp_path, processes=False, max_workers=1)
+    other = ScalableSession.local(workers=1, processes=False)  # Dask would take the only client in a process
+    with other, caplog.at_level(logging.ERROR):
+        assert live.client.submit(absolute, -1).result(PATIENCE_S) == 1
+        made = live.client.cluster.workers["worker-0"]._client
+        live.client.loop.add_callback(live.client.cluster.replace, "worker-0")
+        live.told("workers", event="retired")
+        until(lambda: made.status == "closed")
+        assert live.client.submit(absolute, -2).result(PATIENCE_S) == 2
+    live.session.close()
+    assert "ConnectionPool" not in caplog.text
