@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from scalable import __version__
-from scalable.cli import cache, init, plan, report, rules, run, runs, schema, validate
+from scalable.cli import cache, check_run, init, plan, report, rules, run, runs, schema, validate
 from scalable.cli.options import Command, Group
 from scalable.cli.tell import (
     DONE,
@@ -90,6 +90,7 @@ app.command("rules", cls=Command)(rules.rules)
 app.command("run", cls=Command)(run.run)
 app.command("report", cls=Command)(report.report)
 app.command("runs", cls=Command)(runs.runs)
+app.command("check-run", cls=Command)(check_run.check_run)
 
 _cache = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
 _cache.callback()(cache.cache)

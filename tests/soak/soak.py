@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scalable import ScalableSession
+from scalable.journal.check import check
 
 WIDTH, LOOK_S, TELL_EVERY_S = 48, 0.01, 30.0
 PATIENCE_S = 120.0  # until a task must have ended when nobody does harm any more
@@ -259,6 +260,7 @@ def soak_and_audit(seed: int, seconds: float, place: Path) -> list[str]:
     adversary = soak.run(seconds)
     seconds = time.monotonic() - began
     audit = Audit(soak.recipes, soak.session.run_dir, place)
+    audit.violations += check(soak.session.run_dir).violations
     audit.run()
     audit.violations += soak.hung + leaks.found()
     audit.figures["descriptors more than before"] = leaks.descriptors

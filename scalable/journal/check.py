@@ -1,0 +1,174 @@
+"""Holds a run's journal against what every run promises, whatever happened in it.
+
+``check`` reads the files once, line by line, and keeps a few numbers for each task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from scalable.journal.reader import Stream
+from scalable.journal.records import FailureRecord, TaskRecord
+from scalable.journal.rundir import FILES, read_info
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from scalable.journal.records import Record
+    from scalable.journal.rundir import RunInfo
+
+__all__ = ["Checked", "check"]
+
+CLOCK_S = 0.05
+"""By so much a wait may seem too short: clocks of processes differ, and timers are a little early."""
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What was looked at, and what should not be: each violation in words, with its task's key."""
+
+    tasks: int
+    failures: int
+    injected: int
+    violations: tuple[str, ...]
+
+
+class _Task(msgspec.Struct):
+    """What is known of one task."""
+
+    failed: int = 0  # lines of failed attempts
+    ends: list[TaskRecord] = msgspec.field(default_factory=list)
+    last: FailureRecord | None = None  # its last line in failures.jsonl
+
+
+def check(run_dir: Path) -> Checked:
+    """Read a run, and list what breaks a promise.
+
+    Raises ``OSError`` or ``msgspec.DecodeError`` where there is none.
+    """
+    look = _Look(read_info(run_dir))
+    violations = [words for file in FILES for words in look.file(run_dir, file)]
+    violations += look.whole()
+    return Checked(len(look.tasks), look.failures, look.injected, tuple(violations))
+
+
+class _Look:
+    """One reading of a run."""
+
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.tasks: dict[str, _Task] = {}
+        self.failures = self.injected = 0
+
+    def file(self, run_dir: Path, file: str) -> Iterator[str]:
+        """Read a file in its order."""
+        stream, seq = Stream(run_dir, file), 0
+        for record in stream:
+            if record.seq != seq + 1:
+                yield f"{FILES[file]}: line {record.seq} follows line {seq}"
+            if record.run_id != self.info.run_id:
+                yield f"{FILES[file]}: line {record.seq} is of another run, {record.run_id}"
+            seq = record.seq
+            yield from self._line(record)
+        if stream.torn > (self.info.status != "completed"):
+            yield f"{FILES[file]}: {stream.torn} lines cannot be read"
+
+    def _line(self, record: Record) -> Iterator[str]:
+        if isinstance(record, TaskRecord):
+            yield from self._end(self.tasks.setdefault(record.key, _Task()), record)
+        elif isinstance(record, FailureRecord) and record.key is not None:
+            known = self.tasks.setdefault(record.key, _Task())
+            story = self._recovered if record.event == "recovered" else self._failure
+            yield from (f"{record.key}: {words}" for words in story(known, record))
+            known.last = record
+
+    # --- a line ------------------------------------------------------------------------------------------
+
+    def _failure(self, known: _Task, record: FailureRecord) -> Iterator[str]:
+        self.failures += 1
+        self.injected += record.injected
+        before = known.last
+        if record.action is None or not record.reason or record.exception is None:
+            yield f"line {record.seq} says not what failed, or not what follows"
+        if record.action == "retry" and record.delay_s is None:
+            yield f"line {record.seq} says not how long the wait is"
+        yield from _numbered(before, record)
+        if before is not None and not _is_same(before, record):
+            yield from _waited(before, record)
+        known.failed += 1
+
+    def _recovered(self, known: _Task, record: FailureRecord) -> Iterator[str]:
+        if known.last is None or known.last.event == "recovered":
+            yield f"line {record.seq} says that it recovered, but it had not failed"
+
+    def _end(self, known: _Task, record: TaskRecord) -> Iterator[str]:
+        before = known.ends[-1].state if known.ends else None
+        is_new = before is not None and (record.submitted_at or "") >= (known.ends[-1].at or "")
+        if record.replaces != before and not (is_new and record.replaces is None):
+            said = f"it had ended before, {before}" if before else "it had not ended before"
+            yield f"{record.key}: its end, {record.state}, replaces {record.replaces}, but {said}"
+        known.ends.append(record)
+
+    # --- a task, and all -----------------------------------------------------------------------------------
+
+    def whole(self) -> Iterator[str]:
+        """Say what only the end of the files shows."""
+        for key, known in self.tasks.items():
+            yield from (f"{key}: {words}" for words in self._story(known))
+        if self.info.status == "completed":
+            counts = Counter(known.ends[-1].state for known in self.tasks.values() if known.ends)
+            told = {state: count for state, count in self.info.counts.items() if count}
+            if told and told != dict(counts):  # none: the scheduler was gone before it could tell
+                yield f"run.json counts {told}, but tasks.jsonl has {dict(counts)}"
+
+    def _story(self, known: _Task) -> Iterator[str]:
+        if not known.ends:
+            if self.info.status == "completed":
+                yield "it failed, but never ended"
+            return
+        end, last = known.ends[-1], known.last
+        gave_up = last is not None and last.action == "give_up"
+        if end.state == "failed" and not gave_up:
+            yield "it failed for good, but no line of failures.jsonl says so"
+        if end.state == "succeeded" and last is not None and last.event != "recovered":
+            yield "it succeeded after failures, but no line says that it recovered"
+        if gave_up and not any(each.state == "failed" for each in known.ends):
+            yield f"it was given up, but ended as {end.state}"
+        later = last is not None and (last.at or "") > (end.at or "")  # its result was needed again
+        once = len(known.ends) == 1 and end.state == "succeeded" and not later
+        if once and end.attempts != known.failed + 1:
+            yield f"it succeeded with attempts={end.attempts}, after {known.failed} that failed"
+
+
+def _numbered(before: FailureRecord | None, record: FailureRecord) -> Iterator[str]:
+    """See whether attempts count up, but for those that were parked, and stay within their number."""
+    attempt = record.attempt
+    if attempt is None:  # it never ran: an input failed
+        return
+    if before is None or before.attempt is None:
+        if attempt < 1:
+            yield f"its first failure is of attempt {attempt}"
+    elif attempt < before.attempt + (before.action != "park" and not _is_same(before, record)):
+        yield f"attempt {attempt} fails after attempt {before.attempt}"
+    granted = record.escalated_to is not None or (before is not None and before.escalated_to is not None)
+    if record.max_attempts is not None and attempt > record.max_attempts and not granted:
+        yield f"attempt {attempt} of at most {record.max_attempts}"
+
+
+def _is_same(before: FailureRecord, record: FailureRecord) -> bool:
+    """Whether a line tells of an attempt again: its wait was broken off, as there was no more time."""
+    return record.action == "give_up" and record.attempt == before.attempt
+
+
+def _waited(before: FailureRecord, record: FailureRecord) -> Iterator[str]:
+    """See whether an attempt began after the wait that was decided before it."""
+    if before.action != "retry" or before.at is None or record.started_at is None:
+        return
+    waited = datetime.fromisoformat(record.started_at) - datetime.fromisoformat(before.at)
+    if waited.total_seconds() < (before.delay_s or 0.0) - CLOCK_S:
+        late = f"{waited.total_seconds():.2f} s after a failure, not {before.delay_s} s"
+        yield f"attempt {record.attempt} began {late}"
