@@ -69,7 +69,7 @@ def test_an_outage_costs_few_calls_and_no_task(live: Live, up: Path):
     keys = {str(future.key) for future in futures}
     lines = [line for line in live.lines("failures") if line["key"] in keys]
     told = sum(line["event"] == "attempt_failed" for line in lines)
-    assert told <= in_vain(up) <= told + 2  # one that a worker began just before it was recalled is not told
+    assert told <= in_vain(up) <= told + 6  # what a worker began just before it was recalled is not told
 
 
 def test_a_parked_attempt_is_told_and_not_counted(threads: Live, up: Path):
