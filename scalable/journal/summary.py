@@ -22,7 +22,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     ``tasks`` counts ended tasks by state; ``retries`` attempts that were tried again; ``recovered`` tasks
     that succeeded after failing; ``lost_s`` seconds of compute spent on failed attempts; ``failures`` the
     last record of each task that failed for good, in the order of their ends; ``torn`` unreadable lines;
-    ``parked`` attempts that were parked, by what failed; ``uncounted`` the same by key.
+    ``parked`` attempts that were parked, by what failed; ``uncounted`` the same by key; ``injected`` failed
+    attempts that came of a fault on purpose.
     """
 
     run_dir: Path
@@ -38,6 +39,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     torn: int
     parked: dict[str, int] = {}
     uncounted: dict[str | None, int] = {}
+    injected: int = 0
 
     @property
     def total(self) -> int:
@@ -69,6 +71,7 @@ def summarise(run_dir: Path) -> Summary:
         session_failures=tuple(fold.of_session),
         parked=dict(fold.parked.most_common()),
         uncounted=dict(fold.uncounted),
+        injected=fold.injected,
         torn=tasks.torn + failures.torn + cache.torn,
     )
 
@@ -96,6 +99,7 @@ class _Failures:
     def __init__(self) -> None:
         self.retries = 0
         self.recovered = 0
+        self.injected = 0
         self.lost_s = 0.0
         self.final: dict[str | None, FailureRecord] = {}
         self.of_session: list[FailureRecord] = []
@@ -115,6 +119,7 @@ class _Failures:
     def _add_attempt(self, record: FailureRecord) -> None:
         if self._parked_last.pop(record.key, None) != record.attempt or record.attempt is None:
             self.lost_s += record.duration_s or 0.0  # else its deadline came: the attempt is told twice
+        self.injected += record.injected
         self.final.pop(record.key, None)  # an older one, of a task that was retried by hand
         if record.action == "retry":
             self.retries += 1

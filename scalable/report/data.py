@@ -33,6 +33,7 @@ def summary_data(summary: Summary, failures: bool) -> dict[str, Any]:  # noqa: F
         "recovered": summary.recovered,
         "parked": dict(summary.parked),
         "lost_s": summary.lost_s,
+        "injected": summary.injected,
         "cache": dict(summary.cache),
         "records_lost": summary.info.records_lost,
         "torn": summary.torn,

@@ -85,6 +85,7 @@ def verdict(summary: Summary) -> str:
     words += [f"{number} cancelled"] if (number := summary.tasks.get("cancelled", 0)) else []
     words += [count(summary.retries, "retry", "retries")] if summary.retries else []
     words += [f"{summary.recovered} recovered"] if summary.recovered else []
+    words += [f"{count(summary.injected, 'failure')} injected"] if summary.injected else []
     return f"{lead} {', '.join(words)}"
 
 

@@ -541,7 +541,7 @@ def test_faults_are_injected_into_a_run_and_told_as_such(cli, workflow):
     workflow(FAILING)
     code, out, _ = cli("run", "flow.py", "2", "--inject", "every=2,errors=KeyError")
     assert code == 3
-    assert "1 of 2 tasks succeeded, 1 failed" in out
+    assert "1 of 2 tasks succeeded, 1 failed, 1 failure injected" in out
     assert "Injected: yes" in cli("report", "--last", "--failures").out
 
 

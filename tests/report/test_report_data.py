@@ -33,6 +33,7 @@ def test_the_summary_is_told_in_numbers(here):
         "recovered": 1,
         "parked": {},
         "lost_s": 0.02,
+        "injected": 0,
         "cache": {},
         "records_lost": 0,
         "torn": 0,
