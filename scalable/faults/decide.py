@@ -42,7 +42,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     delay: float = 0.0
     max_hang: float = 0.0
     allocate: bool = False
-    pids: tuple[int, ...] = ()  # processes to kill
+    pids: tuple[int, ...] = ()  # processes to kill with that of the worker
 
 
 def is_meant(plan: FaultPlan, call: Call) -> bool:

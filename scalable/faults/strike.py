@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from scalable.errors import PlanError, TaskTimeout, UpstreamFailed
@@ -34,12 +34,15 @@ MOST_FILES = 64
 class Struck:
     """Stands for a task's ``run_spec`` at one attempt, which a fault strikes; all else is the task's own."""
 
-    def __init__(self, run_spec: Any, fault: Fault, limit_s: float | None, *, isolated: bool) -> None:
+    def __init__(
+        self, run_spec: Any, fault: Fault, limit_s: float | None, *, isolated: bool, worker: int | None = None
+    ) -> None:
         self.struck: bool | None = None
         self.run_spec = run_spec
         self.fault = fault
         self.limit_s = limit_s
         self.isolated = isolated
+        self.worker = os.getpid() if worker is None else worker  # Dask may have moved the task meanwhile
 
     def __getattr__(self, name: str) -> Any:
         """Dask, and who describes the call, ask for the function and its arguments."""
@@ -47,7 +50,7 @@ class Struck:
 
     def __reduce__(self) -> Any:
         """Travel into the process of an isolated attempt."""
-        return _struck, (self.run_spec, self.fault, self.limit_s, self.isolated)
+        return _struck, (self.run_spec, self.fault, self.limit_s, self.isolated, self.worker)
 
     @property
     def injected(self) -> bool:
@@ -88,9 +91,13 @@ class Struck:
             case "ulimit":
                 _run_out_of_files(limited=self.isolated)
             case _ if kind in DESTRUCTIVE:
-                for pid in self.fault.pids:
-                    os.kill(pid, signal.SIGKILL)
+                self._kill()
         return self._wait_s()
+
+    def _kill(self) -> None:
+        for pid in (*(each for each in self.fault.pids if each != self.worker), self.worker):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _wait_s(self) -> float:
         if self.fault.kind == "delay":
@@ -104,8 +111,8 @@ class Struck:
             raise TaskTimeout(msg)
 
 
-def _struck(run_spec: Any, fault: Fault, limit_s: float | None, isolated: bool) -> Struck:  # noqa: FBT001 - pickle's
-    return Struck(run_spec, fault, limit_s, isolated=isolated)
+def _struck(run_spec: Any, fault: Fault, limit_s: float | None, isolated: bool, worker: int) -> Struck:  # noqa: FBT001 - pickle's
+    return Struck(run_spec, fault, limit_s, isolated=isolated, worker=worker)
 
 
 def exception(name: str) -> BaseException:

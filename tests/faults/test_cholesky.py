@@ -39,5 +39,5 @@ def test_the_right_matrix_comes_out_under_faults(tmp_path, kind, rate):
 
 def test_the_right_matrix_comes_out_where_workers_are_killed(tmp_path):
     live = start(tmp_path)
-    plan = FaultPlan(kind="worker-killed", probability=0.2, seed=7, allow_destructive=True)
+    plan = FaultPlan(kind="worker-killed", probability=0.3, seed=7, budget=4, allow_destructive=True)
     assert {line["outcome"] for line in factorised_under(live, plan)} == {"worker_lost"}

@@ -100,17 +100,15 @@ class Injection:
         if active.plan.budget is not None and active.struck >= active.plan.budget:
             return None
         fault = decide(active.plan, call, attempt, member.name if member is not None else None)
-        if fault is not None and fault.kind in DESTRUCTIVE:
-            fault = msgspec.structs.replace(fault, pids=self._pids(fault, member))
+        if fault is not None and fault.kind == "node-killed":
+            fault = msgspec.structs.replace(fault, pids=self._pids(member))
         active.struck += fault is not None
         return fault
 
-    def _pids(self, fault: Fault, member: Member | None) -> tuple[int, ...]:
-        """The worker's process last: it is the one that kills the others."""
-        if member is None:
-            return ()
-        others = self._supervisor.fleet.members() if fault.kind == "node-killed" else []
-        return (*(each.pid for each in others if each.host == member.host and each is not member), member.pid)
+    def _pids(self, member: Member | None) -> tuple[int, ...]:
+        """The processes of a worker's host; its own, which it knows best, is added where it strikes."""
+        host = member.host if member is not None else None
+        return tuple(each.pid for each in self._supervisor.fleet.members() if each.host == host)
 
     def _number(self, keys: Iterable[Any]) -> None:
         tasks = self._supervisor.scheduler.tasks
