@@ -132,13 +132,13 @@ class _Look:
             return
         end, last = known.ends[-1], known.last
         gave_up = last is not None and last.action == "give_up"
+        later = last is not None and (last.at or "") > (end.at or "")  # its result was needed once more
         if end.state == "failed" and not gave_up:
             yield "it failed for good, but no line of failures.jsonl says so"
-        if end.state == "succeeded" and last is not None and last.event != "recovered":
+        if end.state == "succeeded" and last is not None and last.event != "recovered" and not later:
             yield "it succeeded after failures, but no line says that it recovered"
         if gave_up and not any(each.state == "failed" for each in known.ends):
             yield f"it was given up, but ended as {end.state}"
-        later = last is not None and (last.at or "") > (end.at or "")  # its result was needed again
         once = len(known.ends) == 1 and end.state == "succeeded" and not later
         if once and end.attempts != known.failed + 1:
             yield f"it succeeded with attempts={end.attempts}, after {known.failed} that failed"

@@ -12,7 +12,7 @@ import scalable
 from scalable.cli import app, schema, tell
 from scalable.errors import ScalableError
 
-COMMANDS = ["init", "validate", "plan", "schema", "rules", "run", "report", "runs", "cache"]
+COMMANDS = ["init", "validate", "plan", "schema", "rules", "run", "report", "runs", "check-run", "cache"]
 
 
 def test_help_names_every_command_and_exit_code(cli):

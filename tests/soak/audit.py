@@ -136,7 +136,7 @@ class Audit:
         outcomes = Counter(line["outcome"] for line in failed)
         lost = sum(line["outcome"] in LOST and "lost its worker" in _reason(line) for line in failed)
         spent = sum(outcomes[each] for each in LOST) > recipe.losses or (
-            recipe.how.get("idempotent") is False and outcomes["worker_lost"] == 1
+            recipe.how.get("idempotent") is False and sum(outcomes[each] for each in LOST) == 1
         )
         apart = recipe.isolated and sum(outcomes.values()) > recipe.retries
         if name in ("WorkerLost", "OutOfMemory") and (spent or lost) and not (apart and not spent):
@@ -212,7 +212,7 @@ class Audit:
                 yield from _told(line, after, states)
             elif before is None or before["event"] == "recovered":
                 yield "recovered from nothing"
-        if failures and ends:
+        if failures and ends and failures[-1]["at"] <= ends[-1]["at"]:  # else its result was needed once more
             due = {"succeeded": "recovered", "failed": "give_up"}.get(ends[-1]["state"])
             if due not in (None, failures[-1]["event"], failures[-1]["action"]):
                 yield f"{ends[-1]['state']}, but its last line is not `{due}`"

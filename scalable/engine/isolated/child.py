@@ -117,6 +117,7 @@ def _wait_and_run(talk: socket.socket) -> None:
     for standard in STDIO[1:]:
         os.dup2(output, standard)
     os.close(output)
+    faulthandler.register(signal.SIGTERM, chain=True)  # a task that is stopped prints where it was
     with socket.socket(fileno=call) as connection:
         code = _serve(connection)
     os._exit(code)
@@ -129,7 +130,6 @@ def _open_outputs() -> None:
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     faulthandler.enable()
-    faulthandler.register(signal.SIGTERM, chain=True)  # a task that is stopped prints where it was
     logging.getLogger("distributed.protocol.pickle").setLevel(logging.CRITICAL)  # the task's report says it
 
 
