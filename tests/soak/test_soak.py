@@ -1,4 +1,4 @@
-"""A short soak in every test run: tasks of all kinds under fire, and not one broken promise."""
+"""A short soak: tasks of all kinds under fire, and not one broken promise. `make soak` is a longer one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS, SEED = 20, 11
 PATIENCE_S = 400  # it ends by itself before that, and says where it hangs
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(PATIENCE_S + 10)
 def test_twenty_seconds_under_fire_break_no_promise(tmp_path):
     done = subprocess.run(
