@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 sys.path.append(str(Path(__file__).parents[1] / "engine"))  # where more animals live
 
 WORKERS = 2
-GONE_S = 10.0
+GONE_S = 30.0  # one that does not end by itself is killed after some seconds
 
 
 class Zoo(Live):
@@ -95,7 +95,7 @@ class Places:
         return Zoo(start(directory, processes=where == "processes").session, where)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     """A session for all animals of each place; in the end no process of them is left."""
     before = _children()

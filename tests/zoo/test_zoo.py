@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from conftest import Zoo
 
+SUBMITS = 13  # the row of tasks that submit tasks
 MOST_BYTES = 16_000  # of a line in the journal
 FIELDS = set(
     """schema seq at run_id event key task function call component attempt max_attempts outcome kind rule
@@ -120,6 +121,8 @@ def test_an_animal_ends_as_its_row_says_and_harms_nobody(zoo: Zoo, animal, isola
     slowness = zoo.slowness()
     began = time.monotonic()
     task = submitted(zoo, animal, isolate, tmp_path)
+    if animal.row == SUBMITS:  # Dask may put what it submits behind the other one
+        (tmp_path / "late").touch()
     assert_end(zoo, animal, task, slowness)
     took = time.monotonic() - began
     (tmp_path / "late").touch()
