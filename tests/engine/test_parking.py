@@ -249,9 +249,15 @@ def ask_or_die(up: Path, number: int) -> int:
     return ask(up, number)
 
 
+def begun(dask_worker) -> int:
+    """How many tasks a worker has that run, or that were recalled and may run all the same."""
+    return sum(each.state in ("ready", "executing", "cancelled") for each in dask_worker.state.tasks.values())
+
+
 def test_a_probe_that_is_lost_is_followed_by_another(processes: Live, up: Path):
     futures = processes.client.map(ask_or_die, [up] * MANY, range(MANY), retry=POLICY)
     all_parked(processes, MANY)
+    until(lambda: not any(processes.client.run(begun).values()))  # now only a probe can be the one that dies
     up.with_name("die").touch()
     until(lambda: not up.with_name("die").exists())
     up.touch()
