@@ -86,3 +86,21 @@ def one_slot(single_thread: Live) -> Iterator[Live]:
 def live(request: pytest.FixtureRequest) -> Live:
     """The one, then the other."""
     return request.getfixturevalue(request.param)
+
+
+# --- workers that tests kill: of each file its own ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mortal_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    yield from _session(tmp_path_factory)
+
+
+@pytest.fixture
+def mortals(mortal_workers: Live) -> Iterator[Live]:
+    """Two workers that are processes, for tests that kill them; both are back before each."""
+    from live import until
+
+    until(lambda: len(mortal_workers.client.scheduler_info()["workers"]) == 2)
+    yield mortal_workers
+    mortal_workers.settle()

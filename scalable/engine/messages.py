@@ -20,6 +20,7 @@ from scalable.core.policy import Classifier, Retry
 __all__ = [
     "ANNOTATION",
     "FAILED",
+    "FAULT",
     "GIVEN_UP",
     "HEARD",
     "LOG",
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 ANNOTATION: Final = "scalable"
+FAULT: Final = "fault"
+"""In an order: what is injected into this attempt, if anything is."""
 STARTED: Final = "scalable-started"
 RETURNED: Final = "scalable-returned"
 GIVEN_UP: Final = "scalable-given-up"

@@ -79,7 +79,7 @@ class Subject(msgspec.Struct, frozen=True):
             "host": _HOST,
             "started_at": began + self.scene.clock_offset_s,
             "duration_s": duration_s,
-            "injected": getattr(self.run_spec, "injected", False) is True,
+            "injected": isinstance(self.run_spec, Struck) and self.run_spec.injected,
         }
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from distributed import get_worker
@@ -14,28 +13,8 @@ from live import PATIENCE_S, inc, start, touch_and_wait, until, wait_at
 
 from scalable import Retry, WorkerLost, current_attempt
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from live import Live
-
 ONCE = Retry(retries=0, base=0.01, jitter="none", worker_losses=1)
 NEVER = Retry(retries=0, worker_losses=0)
-
-
-@pytest.fixture(scope="module")
-def mortal_workers(tmp_path_factory) -> Iterator[Live]:
-    running = start(tmp_path_factory.mktemp("mortals"))
-    yield running
-    running.session.close()
-
-
-@pytest.fixture
-def mortals(mortal_workers) -> Iterator[Live]:
-    """Two workers that are processes, for tests that kill them; both are back before each."""
-    until(lambda: len(mortal_workers.client.scheduler_info()["workers"]) == 2)
-    yield mortal_workers
-    mortal_workers.settle()
 
 
 def exit_at_once(_gate=None):

@@ -7,7 +7,6 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-import pytest
 from distributed import get_worker
 from live import PATIENCE_S, start, until
 
@@ -15,28 +14,11 @@ from scalable import Retry, UpstreamFailed, WorkerLost, current_attempt
 from scalable.engine.worker import blackbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from live import Live
 
 QUICK = Retry(retries=1, base=0.01, jitter="none", worker_losses=1)
 FAILED_AFTER_ALL = [("succeeded", None), ("failed", "succeeded")]
-
-
-@pytest.fixture(scope="module")
-def mortal_workers(tmp_path_factory) -> Iterator[Live]:
-    running = start(tmp_path_factory.mktemp("mortals"))
-    yield running
-    running.session.close()
-
-
-@pytest.fixture
-def mortals(mortal_workers) -> Iterator[Live]:
-    """Two workers that are processes; both are back before each test."""
-    until(lambda: len(mortal_workers.client.scheduler_info()["workers"]) == 2)
-    yield mortal_workers
-    mortal_workers.settle()
 
 
 # --- tasks: each writes down where it ran, and the number of its attempt ----------------------------------

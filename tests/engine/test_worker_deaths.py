@@ -27,13 +27,6 @@ def mortal_workers(tmp_path_factory) -> Iterator[Live]:
     running.session.close()
 
 
-@pytest.fixture
-def mortals(mortal_workers) -> Iterator[Live]:
-    until(lambda: len(mortal_workers.client.scheduler_info()["workers"]) == 2)
-    yield mortal_workers
-    mortal_workers.settle()
-
-
 def exit_with(code):
     os._exit(code)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scalable.engine.messages import ANNOTATION
+from scalable.engine.messages import ANNOTATION, FAULT
 from scalable.errors import PlanError
 from scalable.faults.decide import Call, decide, is_meant
 from scalable.faults.plan import DESTRUCTIVE
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Injection"]
 
-FAULT = "fault"
 _INDEX = re.compile(r"(?<=-)\d{1,9}$")  # of an element of a map; the last part of a uuid is longer
 
 

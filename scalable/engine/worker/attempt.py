@@ -18,7 +18,7 @@ from distributed import Reschedule
 from scalable import context
 from scalable.core.failure import Failure
 from scalable.engine import heard
-from scalable.engine.messages import Order, Spec
+from scalable.engine.messages import FAULT, Order, Spec
 from scalable.engine.reporting import Report, Scene, Subject, report
 from scalable.engine.worker.apart import Apart
 from scalable.faults.decide import Fault
@@ -61,7 +61,7 @@ class Attempt:
         self._cancelled = False
         self.apart = Apart(keeping) if self.spec.isolate else None
         self.run_spec: GraphNode | Struck = task.run_spec
-        if (fault := order.get("fault")) is not None:
+        if (fault := order.get(FAULT)) is not None:
             limit_s, isolated = self.spec.timeout_s, self.spec.isolate
             self.run_spec = Struck(task.run_spec, msgspec.convert(fault, Fault), limit_s, isolated=isolated)
 
