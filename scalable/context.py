@@ -66,13 +66,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class Context:
     """What surrounds running code: the session's settings, the attempt, the notes and warnings it leaves."""
 
-    __slots__ = ("attempt", "notes", "settings", "warnings")
+    __slots__ = ("attempt", "damages_cache", "notes", "settings", "warnings")
 
     def __init__(self, settings: Settings, attempt: Attempt | None = None) -> None:
         self.settings = settings
         self.attempt = attempt
         self.notes: list[dict[str, Any]] = []
         self.warnings: list[str] = []
+        self.damages_cache = False  # the next entry that is looked up, on purpose
         if attempt is not None:
             process.ran.add(settings)
 

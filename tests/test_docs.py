@@ -14,9 +14,9 @@ from typer.main import get_command
 import scalable
 from scalable.cli.app import app
 from scalable.core.rules import RULES
-from scalable.journal import records
+from scalable.journal import reader
 from scalable.journal.rundir import RunInfo
-from scalable.manifest import model, policies, targets
+from scalable.manifest import faults, model, policies, targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def test_the_table_of_rules_is_that_of_the_code() -> None:
     assert written.split("\n\n")[0].splitlines() == rows
 
 
-LINES = [records.FailureRecord, records.TaskRecord, records.WorkerRecord, records.CacheRecord, RunInfo]
+LINES = [*reader.TYPES.values(), RunInfo]
 
 
 @pytest.mark.parametrize("record", LINES, ids=lambda record: record.__name__)
@@ -56,6 +56,8 @@ SECTIONS: dict[str, Any] = {
     "tasks.*.": model.Task,
     "tasks.*.escalate.": model.Escalate,
     "cache.": model.Cache,
+    "faults.": faults.FaultsModel,
+    "faults.target.": faults.FaultsTarget,
     "telemetry.": model.Telemetry,
     **{f"targets.* ({name}) ": kind for name, kind in targets.PROVIDERS.items()},
 }
@@ -90,7 +92,10 @@ def commands(command: Any, *names: str) -> Iterator[tuple[str, set[str]]]:
 COMMANDS = dict(commands(get_command(app), "scalable"))
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"scalable", "scalable cache"}])
+GROUPS = {"scalable", "scalable cache", "scalable faults"}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - GROUPS))
 def test_every_command_and_its_options_are_explained_and_every_command_is_tried(command: str) -> None:
     text = page("docs/cli.md")
     assert re.search(rf"^\| .*`{command}\b", text, re.MULTILINE)

@@ -18,7 +18,7 @@ from scalable.cache.entry import Damaged
 from scalable.cache.explain import Explanation, explain_damaged, explain_hit, explain_miss
 from scalable.cache.kinds import describe, matches
 from scalable.cache.lock import flight, flight_async, in_flight
-from scalable.context import note
+from scalable.context import current, note
 from scalable.core.text import text_of
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class Runner:
     def _look(self, store: Store, key: str, began: float | None = None) -> tuple[Any, int] | None:
         began = perf_counter() if began is None else began
         try:
+            if (around := current.get()).damages_cache:
+                around.damages_cache = not store.damage(key)
             found = store.load(key)
             if found is None:
                 return None

@@ -50,6 +50,7 @@ _MOST_VERIFIED = 10_000
 
 _READ = "SELECT filename, value FROM Cache WHERE key = ? AND raw = 1"
 _TOUCH = "UPDATE Cache SET access_time = ? WHERE key = ? AND raw = 1"
+_DAMAGE = "UPDATE Cache SET value = ? WHERE key = ? AND raw = 1"
 _CALLS = "SELECT tag, store_time FROM Cache WHERE tag >= ? AND tag < ? ORDER BY tag, rowid DESC LIMIT 10000"
 _SIZES = "SELECT key, tag, size + COALESCE(LENGTH(value), 0) FROM Cache"
 
@@ -146,6 +147,22 @@ class Store:
         removed = self._cache.delete(key)
         self._cache.delete(key + _CONTENT)
         return bool(removed)
+
+    def damage(self, key: str) -> bool:
+        """Change a byte of a stored result, for who tests how that is borne; ``False``: none is stored."""
+        row = self._row(key)
+        if row is None:
+            return False
+        filename, blob = row
+        if filename is None:
+            self._cache._sql(_DAMAGE, (blob[:-1] + bytes([blob[-1] ^ 0xFF]), key))  # noqa: SLF001
+            return True
+        with (self.directory / filename).open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)[0]
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last ^ 0xFF]))
+        return True
 
     def calls(self, function: str) -> list[StoredCall]:
         """List what is stored of a function, ten thousand entries at most."""

@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from scalable import __version__
-from scalable.cli import cache, check_run, init, plan, report, rules, run, runs, schema, validate
+from scalable.cli import cache, check_run, faults, init, plan, report, rules, run, runs, schema, validate
 from scalable.cli.options import Command, Group
 from scalable.cli.tell import (
     DONE,
@@ -97,6 +97,12 @@ _cache.callback()(cache.cache)
 _cache.command("stats", cls=Command)(cache.stats)
 _cache.command("clear", cls=Command)(cache.clear)
 app.add_typer(_cache, name="cache")
+
+_faults = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+_faults.callback()(faults.faults)
+for _name, _command in faults.COMMANDS.items():
+    _faults.command(_name, cls=Command)(_command)
+app.add_typer(_faults, name="faults")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -119,10 +119,12 @@ def _whole(text: str) -> int:
 
 
 def _warn(plan: Plan) -> None:
-    """Say where tasks will run elsewhere than they ask for."""
-    names = [name for name, component in plan.components.items() if component.runs_as]
+    """Say where tasks will run elsewhere than they ask for, and that faults are injected."""
+    from scalable.plan.model import INJECTED
+
+    begins = [f"Component `{name}` (" for name, component in plan.components.items() if component.runs_as]
     for warning in plan.warnings:
-        if any(warning.startswith(f"Component `{name}` (") for name in names):
+        if warning.startswith((INJECTED, *begins)):
             sys.stderr.write(f"warning: {warning}\n")
 
 

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
 from dask.base import annotate, get_annotations
 from distributed import Client, Future
 
 from scalable.client import bar, partial
+from scalable.client.faults import Faults, answered, over
 from scalable.client.orders import Orders, Wishes
 from scalable.client.outcome import Outcome, places_of
 from scalable.client.reserved import refuse_ambiguous
@@ -21,7 +21,6 @@ from scalable.core.text import MESSAGE_BYTES, clip, key_text, text_of
 from scalable.engine.scheduler.unsent import RULE as UNSENT
 from scalable.engine.travel import why_not
 from scalable.errors import PlanError, SessionError
-from scalable.faults.strike import check_errors
 from scalable.journal.records import failure_in
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ class ScalableClient(Client):
         self._failures: OrderedDict[str, Failure] = OrderedDict()
         self._before_close: Callable[[], None] | None = None
         self._reconnected: Callable[[], Awaitable[None]] | None = None
+        self._secret = ""  # its session's, for who steers it
         self._stopped: str | None = None  # why the session takes no more tasks
         self._ask: Callable[..., Awaitable[dict[str, Any]]] | None = None
         try:
@@ -159,27 +159,26 @@ class ScalableClient(Client):
 
         return policy()
 
-    @contextmanager
-    def inject(self, plan: FaultPlan) -> Iterator[None]:
+    def inject(self, plan: FaultPlan) -> AbstractContextManager[None]:
         """``with client.inject(FaultPlan(probability=0.2, seed=7)): …`` — faults strike what runs meanwhile.
 
-        They strike attempts that Dask sends to a worker within the block; those of tasks that were submitted
-        before count as calls as well, as far as they have not begun. Of blocks in one another the inner one
-        counts. Failures that come of it are marked ``injected`` in the journal.
-
-        Raises ``PlanError`` for a plan that kills workers which are not the session's own, and for errors
-        that cannot be imported here.
+        They strike attempts that begin within the block, also of tasks that were submitted before. Of blocks
+        in one another the inner one counts. Failures that come of it are ``injected`` in the journal. Raises
+        ``PlanError`` for a plan that kills others' workers, and for errors that cannot be imported here.
         """
+        return self.faults.injected(plan)
+
+    @property
+    def faults(self) -> Faults:
+        """What strikes this session's tasks on purpose: to look at, and to change while they run."""
+        return Faults(self._steer)
+
+    def _steer(self, command: str, value: Any) -> dict[str, Any]:
         scheduler: Any = self.scheduler
-        check_errors(plan)
-        about = {"run_id": self._orders.run_id, "plan": msgspec.to_builtins(plan)}
-        if (refused := self.sync(scheduler.scalable_inject, **about)) is not None:
-            raise PlanError(refused)
-        try:
-            yield
-        finally:
-            if self.status == "running":
-                self.sync(scheduler.scalable_inject_no_more, run_id=self._orders.run_id)
+        about = {"run_id": self._orders.run_id, "secret": self._secret, "command": command, "value": value}
+        if self.status != "running":
+            raise over(self._orders.run_id)
+        return answered(self.sync(scheduler.scalable_faults, **about), self._orders.run_id)
 
     def _travelling(
         self, func: Callable[..., Any], wishes: Wishes, of_dask: dict[str, Any]

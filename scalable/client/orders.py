@@ -75,11 +75,14 @@ class Wishes(msgspec.Struct, frozen=True):
 class Orders:
     """Answers, for one session, what a task submitted with given wishes carries."""
 
-    def __init__(self, manifest: Manifest, plan: Plan, run_id: str, settings: Settings) -> None:
+    def __init__(
+        self, manifest: Manifest, plan: Plan, run_id: str, settings: Settings, *, retries: bool = True
+    ) -> None:
         self._manifest = manifest
         self._plan = plan
         self.run_id = run_id
         self._settings = settings
+        self._retries = retries
         self._blocks: dict[bytes, Wishes] = {}  # what stands in a policy block is known by its packed form
         self._remembered = lru_cache(maxsize=1024)(self._annotations)
 
@@ -180,6 +183,8 @@ class Orders:
         retries = wishes.retries
         if retries is None and wishes.retry is None and entry is not None:
             retries = entry.retries
+        if not self._retries:
+            retries = 0
         return policy if retries is None else msgspec.structs.replace(policy, retries=retries)
 
     def _named_policy(self, name: str | None) -> Retry:

@@ -18,6 +18,8 @@ from scalable.core.escalate import Escalation, Limits
 from scalable.core.policy import Classifier, Retry
 
 __all__ = [
+    "AIM",
+    "AIMED",
     "ANNOTATION",
     "FAILED",
     "FAULT",
@@ -39,6 +41,8 @@ __all__ = [
 ANNOTATION: Final = "scalable"
 FAULT: Final = "fault"
 """In an order: what is injected into this attempt, if anything is."""
+AIM: Final = "scalable-aim"
+AIMED: Final = "scalable-aimed"
 STARTED: Final = "scalable-started"
 RETURNED: Final = "scalable-returned"
 GIVEN_UP: Final = "scalable-given-up"

@@ -25,7 +25,7 @@ from scalable.core.text import MESSAGE_BYTES, TRACEBACK_BYTES, clean, clip, fing
 from scalable.engine import travel
 from scalable.engine.describe import call_text
 from scalable.engine.messages import Spec
-from scalable.faults.strike import Struck
+from scalable.engine.strike import Struck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

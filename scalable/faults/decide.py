@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from scalable.faults.plan import FAULT, PASS, Kind
+from scalable.faults.kinds import FAULT, PASS, Kind
+from scalable.faults.replay import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,10 @@ _T = TypeVar("_T")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that was submitted; ``number`` counts from 1 those that the plan is meant for."""
+    """A task that was submitted; ``number`` counts from 1 those that the plan is meant for.
+
+    Those that had begun before the plan was in force have numbers from 0 down: no pattern strikes them.
+    """
 
     number: int
     key: str
@@ -37,6 +41,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to one attempt: all that the worker has to know of the plan."""
 
     kind: Kind
+    attempt: int = 1
     error: str | None = None
     when: str = "before"
     delay: float = 0.0
@@ -60,22 +65,30 @@ def decide(plan: FaultPlan, call: Call, attempt: int, worker: str | None = None)
     target = plan.target
     if target.attempt not in (None, attempt) or target.worker not in (None, worker):
         return None
-    decisive = 1 if plan.permanent else attempt
-    if not _strikes(plan, call, decisive):
-        return None
-    kind: Kind = plan.kind
-    if kind == "random":
-        kind = _drawn(sorted(plan.kinds), plan, call, decisive, "kind")
-    if kind == "dependency" and attempt > 1:
+    struck = _struck(plan, call, 1 if plan.permanent else attempt)
+    if struck is None or (struck[0] == "dependency" and attempt > 1):
         return None
     return Fault(
-        kind=kind,
-        error=_error(plan, call, decisive) if kind == "raise" else None,
+        kind=struck[0],
+        attempt=attempt,
+        error=struck[1],
         when=plan.when,
         delay=plan.delay,
         max_hang=plan.max_hang,
         allocate=plan.memory == "allocate",
     )
+
+
+def _struck(plan: FaultPlan, call: Call, attempt: int) -> tuple[Kind, str | None] | None:
+    """What strikes, and by which error; ``None`` is nothing."""
+    if isinstance(plan.replay, Replay):
+        return plan.replay.at(call.number, attempt)
+    if not _strikes(plan, call, attempt):
+        return None
+    kind: Kind = plan.kind
+    if kind == "random":
+        kind = _drawn(sorted(plan.kinds), plan, call, attempt, "kind")
+    return kind, _error(plan, call, attempt) if kind == "raise" else None
 
 
 def _strikes(plan: FaultPlan, call: Call, attempt: int) -> bool:
@@ -85,7 +98,7 @@ def _strikes(plan: FaultPlan, call: Call, attempt: int) -> bool:
         return attempt <= plan.first
     if plan.at:
         return (call.key, attempt) in plan.at or (call.task, attempt) in plan.at
-    return attempt == 1 and _is_struck(plan, call.number)
+    return attempt == 1 and call.number > 0 and _is_struck(plan, call.number)
 
 
 def _is_struck(plan: FaultPlan, number: int) -> bool:

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Sequence
-from typing import Any, Literal, NoReturn, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 import msgspec
 
 from scalable.errors import PlanError
+from scalable.faults.kinds import DEFAULT_ERRORS, DESTRUCTIVE, FAULT, LONGEST_PATTERN, PASS, Kind
+from scalable.faults.replay import Replay, read
 
-__all__ = ["DESTRUCTIVE", "FAULT", "HARMLESS", "PASS", "FaultPlan", "Kind", "Target", "parse", "plan_of"]
+if TYPE_CHECKING:
+    import os
 
-Kind = Literal[
-    "raise",
-    "dependency",
-    "delay",
-    "hang",
-    "timeout",
-    "memory",
-    "ulimit",
-    "worker-killed",
-    "node-killed",
-    "random",
-]
-DESTRUCTIVE = frozenset({"worker-killed", "node-killed"})
-"""Kinds that end processes; only those of the session's own target, and only where that is allowed."""
-HARMLESS = frozenset({"delay"})
-"""Kinds after which a failure is the task's own."""
-DEFAULT_ERRORS = ("ConnectionError", "TimeoutError", "OSError")
-FAULT, PASS = "X", "O"
+__all__ = ["WHEN", "FaultPlan", "Target", "parse", "plan_of"]
+
 MOST_S = 366 * 24 * 3600.0
 MOST_CALLS = 1_000_000_000
-LONGEST_PATTERN = 100_000
-WHEN = ("probability", "pattern", "first", "every", "at")
+WHEN = ("probability", "pattern", "first", "every", "at", "replay")
 """The strategies, of which a plan has one."""
 
 
@@ -61,14 +49,17 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``memory``          ``MemoryError``; with ``memory="allocate"`` an isolated attempt really takes memory
     ``ulimit``          it runs out of file descriptors
     ``worker-killed``   the process of its worker is killed
+    ``manager-killed``  its worker and the nanny that would start it again are killed
     ``node-killed``     all workers of its host are killed at once
+    ``cache-corrupt``   what the cache has stored of its calls is damaged before it is read
     ``random``          one of ``kinds``, by chance
     ==================  =================================================================================
 
     When is said by one of: ``probability`` (0 to 1, or ``"25%"``), of each attempt; ``pattern``
     (``"XOOOOXOO"``: X a fault, O none, over and over), of the calls in the order of their submission;
     ``first`` (the first k attempts of every task); ``every`` (every n-th call); ``at`` (pairs of a key or
-    task name, and an attempt).
+    task name, and an attempt, or texts such as ``fit:2``); ``replay`` (a file that ``scalable faults dump``
+    wrote: the same faults again, whatever ``kind`` says).
 
     ``errors`` are names of exceptions: a pattern gives each X the next one, the others draw one. ``target``
     limits whom, ``budget`` how often. ``permanent=True`` strikes every attempt of a task whose first was
@@ -83,6 +74,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     first: int | None = None
     every: int | None = None
     at: tuple[tuple[str, int], ...] = ()
+    replay: Replay | str | None = None
     errors: tuple[str, ...] = DEFAULT_ERRORS
     kinds: tuple[Kind, ...] = ("raise", "delay", "memory")
     target: Target = Target()
@@ -102,17 +94,40 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             put(self, "probability", _probability(self.probability))
         put(self, "errors", tuple(self.errors) or DEFAULT_ERRORS)
         put(self, "at", _moments(self.at))
+        if self.replay is not None and not isinstance(self.replay, Replay):
+            put(self, "replay", read(self.replay))
         self._check_kinds()
         self._check_when()
         self._check_amounts()
-        for name in self.errors:
+        for name in {*self.errors, *self.raised}:
             if not all(part.isidentifier() for part in name.split(".")):
                 _refuse("errors", f"{name!r} is no name of an exception")
 
     @property
     def possible(self) -> frozenset[Kind]:
         """The kinds that may happen."""
+        if isinstance(self.replay, Replay):
+            return self.replay.kinds
         return frozenset(self.kinds) if self.kind == "random" else frozenset({self.kind})
+
+    @property
+    def raised(self) -> tuple[str, ...]:
+        """The names of the exceptions that may be raised."""
+        return self.replay.errors if isinstance(self.replay, Replay) else self.errors
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> FaultPlan:
+        """Read a plan from a TOML file: its fields at the top, or in a table ``[faults]``.
+
+        Raises ``PlanError`` for a file that cannot be read, and for what is wrong in it.
+        """
+        try:
+            with Path(path).open("rb") as file:
+                found = tomllib.load(file)
+        except (OSError, ValueError, RecursionError) as error:
+            msg = f"{path} holds no fault plan: {getattr(error, 'strerror', None) or error}"
+            raise PlanError(msg) from error
+        return plan_of(found.get("faults", found) if found.keys() <= {"faults"} else found)
 
     def _check_kinds(self) -> None:
         for name, kinds in (("kind", [self.kind]), ("kinds", self.kinds)):
@@ -168,7 +183,7 @@ def parse(text: str) -> FaultPlan:
         )
         if name in place:
             _refuse(name, "is given twice")
-        place[name] = value.split("+") if name in ("errors", "kinds") else value
+        place[name] = value.split("+") if name in ("errors", "kinds", "at") else value
     return plan_of(fields)
 
 
@@ -176,6 +191,8 @@ def plan_of(fields: Any) -> FaultPlan:
     """Make a plan of what was read from a file, a line of text or a manifest; numbers may be text there."""
     if isinstance(fields, dict) and isinstance(fields.get("probability"), str):
         fields = {**fields, "probability": _probability(fields["probability"])}
+    if isinstance(fields, dict) and isinstance(fields.get("at"), list | tuple):
+        fields = {**fields, "at": _moments(fields["at"])}
     try:
         return msgspec.convert(fields, FaultPlan, strict=False)
     except msgspec.ValidationError as error:
@@ -202,11 +219,14 @@ def _probability(value: object) -> float:
 
 
 def _moments(value: Any) -> tuple[tuple[str, int], ...]:
-    moments = []
+    moments: list[tuple[str, int]] = []
     for each in value:
-        if not isinstance(each, Sequence) or isinstance(each, str) or len(each) != 2:  # noqa: PLR2004 - a pair
-            _refuse("at", "takes pairs of a key or task name, and the number of an attempt")
-        name, attempt = each
+        written: Any = each.rpartition(":")[::2] if isinstance(each, str) else each
+        if not isinstance(written, Sequence) or len(written) != 2 or not written[0]:  # noqa: PLR2004 - a pair
+            _refuse("at", "takes pairs of a key or task name, and the number of an attempt, such as fit:2")
+        name, attempt = written
+        if isinstance(attempt, str) and attempt.isdecimal():
+            attempt = int(attempt)
         _whole("at", attempt, 1)
         moments.append((str(name), attempt))
     return tuple(moments)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from scalable.faults.kinds import HARMLESS
 from scalable.journal.reader import Stream
-from scalable.journal.records import FailureRecord, TaskRecord
+from scalable.journal.records import FailureRecord, FaultRecord, TaskRecord
 from scalable.journal.rundir import FILES, read_info
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from scalable.journal.rundir import RunInfo
 
 __all__ = ["Checked", "check"]
+
 
 CLOCK_S = 0.05
 """By so much a wait may seem too short: clocks of processes differ, and timers are a little early."""
@@ -41,6 +43,9 @@ class _Task(msgspec.Struct):
     """What is known of one task."""
 
     failed: int = 0  # lines of failed attempts
+    struck: dict[int, FaultRecord] = msgspec.field(default_factory=dict)  # by attempt, the last line of each
+    told: set[int] = msgspec.field(default_factory=set)  # attempts that failed
+    injected: set[int] = msgspec.field(default_factory=set)  # attempts that failed by a fault, as is said
     ends: list[TaskRecord] = msgspec.field(default_factory=list)
     last: FailureRecord | None = None  # its last line in failures.jsonl
 
@@ -63,6 +68,7 @@ class _Look:
         self.info = info
         self.tasks: dict[str, _Task] = {}
         self.failures = self.injected = 0
+        self.has_faults = False
 
     def file(self, run_dir: Path, file: str) -> Iterator[str]:
         """Read a file in its order."""
@@ -85,19 +91,26 @@ class _Look:
             story = self._recovered if record.event == "recovered" else self._failure
             yield from (f"{record.key}: {words}" for words in story(known, record))
             known.last = record
+        elif isinstance(record, FaultRecord):
+            self.tasks.setdefault(record.key, _Task()).struck[record.attempt] = record
+            self.has_faults = True
 
     # --- a line ------------------------------------------------------------------------------------------
 
     def _failure(self, known: _Task, record: FailureRecord) -> Iterator[str]:
         self.failures += 1
         self.injected += record.injected
+        if record.attempt is not None:
+            known.told.add(record.attempt)
+            if record.injected:
+                known.injected.add(record.attempt)
         before = known.last
         if record.action is None or not record.reason or record.exception is None:
             yield f"line {record.seq} says not what failed, or not what follows"
         if record.action == "retry" and record.delay_s is None:
             yield f"line {record.seq} says not how long the wait is"
         yield from _numbered(before, record)
-        if before is not None and not _is_same(before, record):
+        if before is not None and self.info.waits and not _is_same(before, record):
             yield from _waited(before, record)
         known.failed += 1
 
@@ -126,8 +139,10 @@ class _Look:
                 yield f"run.json counts {told}, but tasks.jsonl has {dict(counts)}"
 
     def _story(self, known: _Task) -> Iterator[str]:
+        if self.has_faults:
+            yield from _accounted(known)
         if not known.ends:
-            if self.info.status == "completed":
+            if self.info.status == "completed" and known.last is not None:
                 yield "it failed, but never ended"
             return
         end, last = known.ends[-1], known.last
@@ -142,6 +157,18 @@ class _Look:
         once = len(known.ends) == 1 and end.state == "succeeded" and not later
         if once and end.attempts != known.failed + 1:
             yield f"it succeeded with attempts={end.attempts}, after {known.failed} that failed"
+
+
+def _accounted(known: _Task) -> Iterator[str]:
+    """See whether each fault made its attempt fail, and each injected failure has its fault."""
+    for attempt in sorted(known.injected - known.struck.keys()):
+        yield f"attempt {attempt} failed by a fault, but none was injected"
+    ended = bool(known.ends) and known.ends[-1].state != "cancelled"
+    upstream = known.last is not None and known.last.outcome == "upstream"
+    for attempt, fault in sorted(known.struck.items()):
+        harmless = fault.event == "withdrawn" or fault.fault in HARMLESS
+        if ended and not harmless and not upstream and attempt not in known.told:
+            yield f"{fault.fault} was injected into attempt {attempt}, but that did not fail"
 
 
 def _numbered(before: FailureRecord | None, record: FailureRecord) -> Iterator[str]:

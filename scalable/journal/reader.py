@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scalable.journal.records import CacheRecord, FailureRecord, Record, TaskRecord, WorkerRecord
+from scalable.journal.records import (
+    CacheRecord,
+    FailureRecord,
+    FaultRecord,
+    Record,
+    TaskRecord,
+    WorkerRecord,
+)
 from scalable.journal.rundir import FILES
 
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ TYPES: dict[str, type[Record]] = {
     "tasks": TaskRecord,
     "workers": WorkerRecord,
     "cache": CacheRecord,
+    "faults": FaultRecord,
 }
 
 

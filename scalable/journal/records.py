@@ -20,6 +20,7 @@ from scalable.core.text import clean
 __all__ = [
     "CacheRecord",
     "FailureRecord",
+    "FaultRecord",
     "Record",
     "TaskRecord",
     "WorkerRecord",
@@ -165,7 +166,27 @@ class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None = None
 
 
-Record = FailureRecord | TaskRecord | WorkerRecord | CacheRecord
+class FaultRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of ``faults.jsonl``: a fault that an attempt is sent with, or that is taken back in time.
+
+    There is such a file where faults were injected; ``fault`` is the kind of it.
+    """
+
+    schema: int = SCHEMA
+    seq: int = 0
+    at: str | None = None
+    run_id: str | None = None
+    event: Literal["injected", "withdrawn"]
+    key: str
+    task: str | None = None
+    function: str | None = None
+    attempt: int
+    fault: str
+    error: str | None = None
+    worker: str | None = None
+
+
+Record = FailureRecord | TaskRecord | WorkerRecord | CacheRecord | FaultRecord
 
 _WRITERS = ("schema", "seq", "run_id")
 

@@ -31,7 +31,10 @@ FILES = {
     "tasks": "tasks.jsonl",
     "workers": "workers.jsonl",
     "cache": "cache.jsonl",
+    "faults": "faults.jsonl",
 }
+SOMETIMES = frozenset({"faults"})
+"""Files that a run has only where there is something to write into them."""
 
 GONE = -1
 
@@ -53,17 +56,26 @@ class RunInfo(msgspec.Struct, kw_only=True, frozen=True):
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     records_lost: int = 0
     versions: dict[str, str] = msgspec.field(default_factory=dict)
+    waits: bool = True
     host: str
     pid: int
     pid_started: int | None = None
 
 
 def create(
-    runs_dir: Path, *, project: str, target: str, provider: str, now: float, versions: dict[str, str]
+    runs_dir: Path,
+    *,
+    project: str,
+    target: str,
+    provider: str,
+    now: float,
+    versions: dict[str, str],
+    waits: bool = True,
 ) -> tuple[Path, RunInfo]:
     """Make a run's directory (0700) under ``runs_dir`` and write its first ``run.json``.
 
-    ``now`` is seconds since the epoch. Two runs of one second get two directories.
+    ``now`` is seconds since the epoch; without ``waits``, retries go at once. Two runs of one
+    second get two directories.
     """
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     run_id = f"run-{stamp}-{_slug(project)}-{secrets.token_hex(4)}"
@@ -77,12 +89,13 @@ def create(
         provider=provider,
         started_at=utc(now) or "",
         versions=versions,
+        waits=waits,
         host=socket.gethostname(),
         pid=os.getpid(),
         pid_started=_start_ticks(os.getpid()),
     )
-    for name in FILES.values():
-        (path / name).touch(mode=0o600)
+    for file in FILES.keys() - SOMETIMES:
+        (path / FILES[file]).touch(mode=0o600)
     write_info(path, info)
     return path, info
 

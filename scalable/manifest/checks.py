@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.policy import Retry
+from scalable.errors import PlanError
 from scalable.manifest.model import DEFAULT, Component, Task
 from scalable.manifest.nodes import Node, Scalar, Table, at
 from scalable.manifest.problems import Place, suggest
@@ -29,6 +30,12 @@ def check(root: Table, values: dict[str, Any], problems: Problems) -> None:
         _chains(root, field, values.get("components", {}), problems)
     for name in values.get("retry", {}):
         _policy(at(root, "retry", name), values["retry"][name], f"retry.{name}", problems)
+    if (faults := values.get("faults")) is not None:
+        try:
+            faults.build()
+        except PlanError as error:
+            words = str(error).removeprefix("the fault plan is wrong: ")
+            problems.add(_place(at(root, "faults")), "faults", words)
     for name, target in values.get("targets", {}).items():
         least, most = getattr(target, "min_workers", 0), getattr(target, "max_workers", None)
         if most is not None and least > most:

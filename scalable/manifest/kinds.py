@@ -22,6 +22,7 @@ __all__ = [
     "Name",
     "Retries",
     "Shape",
+    "Share",
     "Size",
     "Timeout",
     "Walltime",
@@ -38,6 +39,7 @@ Timeout = Annotated[float, Meta(gt=0, le=MAX_SECONDS, extra={"unit": "duration"}
 Walltime = Annotated[float, Meta(gt=0, le=MAX_SECONDS, extra={"unit": "walltime"})]
 Size = Annotated[int, Meta(ge=MIN_SIZE, le=MAX_SIZE, extra={"unit": "size"})]
 Factor = Annotated[float, Meta(gt=1, le=MAX_FACTOR, extra={"unit": "factor"})]
+Share = Annotated[float, Meta(ge=0, le=1, extra={"unit": "share"})]
 Name = Annotated[str, Meta(extra={"unit": "name"})]
 ExceptionName = Annotated[str, Meta(extra={"unit": "exception"})]
 Function = Annotated[str, Meta(extra={"unit": "function"})]

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from scalable.core.policy import Retry
 from scalable.core.variables import expand
 from scalable.errors import ManifestError
+from scalable.manifest.faults import FaultsModel
 from scalable.manifest.kinds import Count, Cpus, Env, Factor, Mounts, Name, Retries, Size, Timeout, Walltime
 from scalable.manifest.policies import RetryModel
 from scalable.manifest.problems import suggest
@@ -157,6 +158,9 @@ class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     cache: Annotated[Cache, Meta(description="Where results are kept.")] = Cache()
     telemetry: Annotated[Telemetry, Meta(description="What is written down of a run.")] = Telemetry()
+    faults: Annotated[
+        FaultsModel | None, Meta(description="Faults that are injected into its runs; default: none.")
+    ] = None
     redact: Annotated[
         tuple[Name, ...], Meta(description="Names of arguments whose values are shown as `***`.")
     ] = ()
@@ -180,6 +184,10 @@ class Manifest(Document, frozen=True, kw_only=True):
     def redacted(self) -> tuple[str, ...]:
         """The names of all arguments to hide, wherever they are listed."""
         return tuple(dict.fromkeys((*self.redact, *self.telemetry.redact)))
+
+    def on(self, targets: dict[str, Target]) -> "Manifest":
+        """The same on other targets."""
+        return structs.replace(self, targets=targets)
 
     def retry_model(self, name: str | None = None) -> RetryModel:
         """Look up a named policy as written, the default one without a name."""

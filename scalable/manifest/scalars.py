@@ -14,7 +14,7 @@ from msgspec import inspect
 from scalable.core.policy import Retry
 from scalable.core.variables import expand
 from scalable.manifest.problems import nearest
-from scalable.manifest.units import factor, seconds, size, walltime
+from scalable.manifest.units import factor, seconds, share, size, walltime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +36,7 @@ _WORDS = {
     "walltime": 'a walltime such as "04:00:00" or 4h',
     "size": "a size such as 500MB or 2GiB",
     "factor": "a factor such as 2x or 1.5",
+    "share": "a share such as 0.25 or 25%",
     "name": "a name",
     "exception": "the dotted name of an exception, such as requests.Timeout",
     "function": "a function as package.module:name",
@@ -47,6 +48,7 @@ QUANTITIES: dict[str, Callable[[str | float], float]] = {
     "walltime": walltime,
     "size": size,
     "factor": factor,
+    "share": share,
 }
 
 

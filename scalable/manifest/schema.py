@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from scalable.manifest import model, policies
+from scalable.manifest import faults, model, policies
 from scalable.manifest.kinds import Shape, shape
 from scalable.manifest.scalars import QUANTITIES
 from scalable.manifest.targets import PROVIDERS
@@ -27,6 +27,8 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     model.Cache,
     model.Telemetry,
     policies.RetryModel,
+    faults.FaultsModel,
+    faults.FaultsTarget,
     *PROVIDERS.values(),
 )
 _NULL = {"type": "null"}

@@ -12,9 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from scalable.manifest import Cache, Escalate, RetryModel, Telemetry
+from scalable.manifest.faults import FaultsModel
 from scalable.plan import show
 
-__all__ = ["ComponentPlan", "Host", "Plan", "Pool", "TaskPlan", "Worker"]
+__all__ = ["INJECTED", "ComponentPlan", "Host", "Plan", "Pool", "TaskPlan", "Worker"]
+
+INJECTED = "Faults are injected"
+"""How the warning begins that says so: who runs the plan shows it."""
 
 
 class Host(Struct, frozen=True, kw_only=True):
@@ -99,6 +103,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     policies: dict[str, RetryModel] = {}
     default_policy: RetryModel
     max_failures: int | None = None
+    faults: FaultsModel | None = None
     cache: Cache = Cache()
     telemetry: Telemetry = Telemetry()
     redact: tuple[str, ...] = ()

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from scalable.faults.setting import Setting
 from scalable.manifest import Kubernetes, Local, Slurm
 from scalable.manifest.model import DEFAULT
 from scalable.plan.choose import choose
 from scalable.plan.cluster import plan_cluster, plan_dask
 from scalable.plan.local import plan_local
-from scalable.plan.model import Host, Plan, TaskPlan
+from scalable.plan.model import INJECTED, Host, Plan, TaskPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +43,11 @@ def resolve(manifest: Manifest, target: str | None, environ: Mapping[str, str], 
         policies=manifest.retry,
         default_policy=manifest.retry_model(),
         max_failures=manifest.max_failures,
+        faults=manifest.faults,
         cache=manifest.cache,
         telemetry=manifest.telemetry,
         redact=manifest.redacted,
-        warnings=(*layout.warnings, *_unapplied(manifest)),
+        warnings=(*layout.warnings, *_unapplied(manifest), *_injected(manifest)),
     )
 
 
@@ -81,6 +83,11 @@ def _task(manifest: Manifest, task: Task) -> TaskPlan:
         idempotent=task.idempotent,
         escalate=task.escalate,
     )
+
+
+def _injected(manifest: Manifest) -> tuple[str, ...]:
+    """Say that a run is a test: somebody may have forgotten it."""
+    return () if manifest.faults is None else (f"{INJECTED}: {Setting.of(manifest.faults.build())}.",)
 
 
 def _unapplied(manifest: Manifest) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +18,7 @@ from scalable.engine.scheduler.supervisor import Supervisor
 from scalable.engine.worker.warden import Warden
 from scalable.engine.worker.witness import Witness
 from scalable.errors import SessionError
+from scalable.session import remote
 from scalable.targets import provider
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from scalable.journal.writer import Writer
     from scalable.manifest import Manifest
     from scalable.plan import Plan
+    from scalable.session.terms import Terms
     from scalable.targets import Running
 
 __all__ = ["Link"]
@@ -47,11 +50,14 @@ class Link:
 
     client: ScalableClient
 
-    def __init__(self, manifest: Manifest, plan: Plan, journal: Writer, settings: Settings) -> None:
+    def __init__(
+        self, manifest: Manifest, plan: Plan, journal: Writer, settings: Settings, terms: Terms
+    ) -> None:
         self._manifest = manifest
         self._plan = plan
         self._journal = journal
         self._settings = settings
+        self._for_tests = terms
         self._running: Running | None = None
         self._client: ScalableClient | None = None
         self._attached = False
@@ -62,11 +68,14 @@ class Link:
 
     def open(self, environ: Mapping[str, str]) -> ScalableClient:
         """Start and connect everything; raises ``SessionError`` where that cannot be done."""
-        orders = Orders(self._manifest, self._plan, self._journal.run_id, self._settings)
+        retries = self._for_tests.retries
+        orders = Orders(self._manifest, self._plan, self._journal.run_id, self._settings, retries=retries)
         default = orders.default()  # a wrong policy is found before anything starts
         self._running = provider(self._plan.provider)(self._manifest, self._plan, environ)
         self._client = self.client = ScalableClient(orders=orders, **self._running.connection)
         self._attach(self.client, default, owner=self._running.owner)
+        if self._manifest.faults is not None:
+            self.client.faults.begin(self._manifest.faults.build())
         return self.client
 
     def _attach(self, client: Any, default: bytes, *, owner: bool) -> None:
@@ -79,14 +88,18 @@ class Link:
         except ValueError as error:
             msg = f"the scheduler takes no plugins, and scalable works inside it: {error}"
             raise SessionError(msg) from error
+        client._secret = secrets.token_hex(16)  # noqa: SLF001 - as below
         self._terms = {
             "client": client.id,
+            "secret": client._secret,  # noqa: SLF001 - as below
             "default": default,
             "owner": owner,
+            "waits": self._for_tests.waits,
             "max_failures": self._plan.max_failures,
         }
         client.sync(self._introduce)
         self._attached = True
+        remote.open_for(self._journal.path, self._journal.run_id, client, client._secret)  # noqa: SLF001 - as below
         client._before_close, client._ask = self._detach, self._ask  # noqa: SLF001 - its session's to set
         client._reconnected = self._introduce  # noqa: SLF001 - as above
 
@@ -121,6 +134,7 @@ class Link:
 
     def close(self) -> dict[str, int]:
         """End client and cluster; returns how many tasks ended how."""
+        remote.close(self._journal.path)
         try:
             if self._client is not None:
                 self._client.close()
@@ -168,8 +182,9 @@ class Link:
 
     def _do(self, requests: list[dict[str, Any]]) -> None:
         for request in requests:
-            if request["what"] == "replace" and self._running is not None:
-                self._running.replace(request["worker"])
+            if self._running is not None:
+                do = {"replace": self._running.replace, "kill": self._running.kill}[request["what"]]
+                do(request["worker"])
 
     def _detach(self) -> None:
         """Fetch the last records, and let the supervisor forget the session."""

@@ -28,6 +28,7 @@ from scalable.manifest import Manifest, from_mapping, load
 from scalable.plan import Plan, resolve
 from scalable.session.endings import Endings, Terminated
 from scalable.session.host import this_host
+from scalable.session.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,6 +60,7 @@ class ScalableSession:
         self._endings = Endings(self.close)
         self._outside: context.Context | None = None
         self._inside: context.Context | None = None
+        self._terms = Terms()
         self._state = "new"
 
     @classmethod
@@ -103,11 +105,23 @@ class ScalableSession:
 
     def limit_failures(self, most: int) -> None:
         """Stop the run when more than ``most`` tasks failed for good, whatever the manifest says."""
-        if self._state != "new":
-            msg = f"this session is {self._state}: its failures are limited before it starts"
-            raise SessionError(msg)
+        self._refuse_later("its failures are limited")
         self._manifest = msgspec.structs.replace(self._manifest, max_failures=most)
         self._plan = None
+
+    def for_tests(self, *, waits: bool = False, retries: bool = True) -> None:
+        """Let retries go at once, instead of after their waits, or have none; to be said before the start.
+
+        The journal has the waits that there would have been. ``retries=False`` holds for every policy and
+        every ``retries=``; workers may be lost as ever.
+        """
+        self._refuse_later("how it is tested is said")
+        self._terms = Terms(waits=waits, retries=retries)
+
+    def _refuse_later(self, what: str) -> None:
+        if self._state != "new":
+            msg = f"this session is {self._state}: {what} before it starts"
+            raise SessionError(msg)
 
     @property
     def target_name(self) -> str:
@@ -155,7 +169,7 @@ class ScalableSession:
             from scalable.session.link import Link
 
             settings = self._settings()
-            self._link = Link(self._manifest, plan, self._journal, settings)
+            self._link = Link(self._manifest, plan, self._journal, settings, self._terms)
             client = self._link.open(os.environ)
             self._outside, self._inside = context.current.get(), context.Context(settings)
             context.current.set(self._inside)
@@ -264,6 +278,7 @@ class ScalableSession:
                 provider=plan.provider,
                 now=time.time(),
                 versions=_versions(),
+                waits=self._terms.waits,
             )
             self._writer = Writer(self._run_dir, self._info.run_id)
             rundir.replace_file(self._run_dir / "manifest.yaml", self._manifest.text.encode())

@@ -27,6 +27,10 @@ class Running(Protocol):
         """Begin to replace a worker, by its name; returns at once. Called on the client's event loop."""
         ...
 
+    def kill(self, worker: str) -> None:
+        """Kill a worker together with who would start it again, by its name; likewise."""
+        ...
+
     def close(self) -> None:
         """End everything that was started; return when it is gone."""
         ...

@@ -39,6 +39,9 @@ class _Existing(msgspec.Struct):
     def replace(self, worker: str) -> None:
         """Do nothing: the workers are not ours, and the supervisor asks their nannies itself."""
 
+    def kill(self, worker: str) -> None:
+        """Do nothing, for the same reason: no plan of faults gets so far."""
+
     def close(self) -> None:
         """Nothing but our own thread was ours to end."""
         self.thread.stop()

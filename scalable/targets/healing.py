@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -73,6 +75,13 @@ class HealingCluster(SpecCluster):
         """Begin to start another worker in the place of one, to move its data there, and to end it."""
         if not self._end.is_set():
             self._begin(self._replace(name))
+
+    def kill(self, name: str) -> None:
+        """Kill a worker; its nanny ends with it, and tells nobody. Another pair follows."""
+        nanny = self.workers.get(name)
+        if isinstance(nanny, Nanny) and nanny.pid is not None:
+            nanny.status = Status.closing_gracefully  # it neither tells, nor starts another
+            os.kill(nanny.pid, signal.SIGKILL)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -42,6 +42,10 @@ class _Local(msgspec.Struct):
         """Begin to replace a worker."""
         self.thread.loop.add_callback(self.cluster.replace, worker)
 
+    def kill(self, worker: str) -> None:
+        """Begin to kill a worker and its nanny."""
+        self.thread.loop.add_callback(self.cluster.kill, worker)
+
     def close(self) -> None:
         """End workers and scheduler; returns when their processes are gone."""
         try:

@@ -131,3 +131,37 @@ def _copy(real: Path, place: Path, file: str, text: str) -> Path:
         (place / path.name).write_bytes(path.read_bytes())
     (place / f"{file}.jsonl").write_text(text, encoding="utf-8")
     return place
+
+
+def _fault(lines: Lines, **fields: Any) -> None:
+    lines[0].update(fields)
+
+
+FAULTS: dict[str, tuple[Callable[[Lines], None], str]] = {
+    "of another attempt": (
+        lambda lines: _fault(lines, attempt=2),
+        "attempt 1 failed by a fault, but none was",
+    ),
+    "of another task": (lambda lines: _fault(lines, key="recovered"), "struck: attempt 1 failed by a fault"),
+    "without effect": (lambda lines: _fault(lines, key="recovers", attempt=3), "that did not fail"),
+}
+
+
+@pytest.mark.parametrize(("defect", "words"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_that_is_not_accounted_for_is_found(real, tmp_path, defect, words):
+    lines = [json.loads(row) for row in (real / "faults.jsonl").read_text(encoding="utf-8").splitlines()]
+    defect(lines)
+    found = check(
+        _copy(real, tmp_path, "faults", "".join(f"{json.dumps(line)}\n" for line in lines))
+    ).violations
+    assert any(words in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    "change", [{"event": "withdrawn"}, {"fault": "delay"}], ids=["withdrawn", "harmless"]
+)
+def test_a_fault_without_effect_may_be_withdrawn_or_harmless(real, tmp_path, change):
+    (line,) = [json.loads(row) for row in (real / "faults.jsonl").read_text(encoding="utf-8").splitlines()]
+    second = line | {"key": "recovers", "attempt": 3, "seq": 2} | change
+    text = f"{json.dumps(line)}\n{json.dumps(second)}\n"
+    assert check(_copy(real, tmp_path, "faults", text)).violations == ()

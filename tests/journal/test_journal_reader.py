@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalable.journal.reader import TYPES, Stream
-from scalable.journal.records import CacheRecord, FailureRecord, TaskRecord, WorkerRecord
+from scalable.journal.records import CacheRecord, FailureRecord, FaultRecord, TaskRecord, WorkerRecord
 from scalable.journal.rundir import FILES
 
 HIT, MISS = b'{"event":"hit"}\n', b'{"event":"miss"}\n'
@@ -29,6 +29,7 @@ def test_every_file_has_its_records():
         "tasks": TaskRecord,
         "workers": WorkerRecord,
         "cache": CacheRecord,
+        "faults": FaultRecord,
     } == TYPES
     assert list(TYPES) == list(FILES)
 

@@ -60,7 +60,7 @@ def test_a_run_is_named_for_its_time_and_project(tmp_path):
 
 def test_a_run_is_private_and_has_its_files_from_the_start(tmp_path):
     path, about = made(tmp_path)
-    assert {entry.name for entry in path.iterdir()} == {"run.json", *FILES.values()}
+    assert {entry.name for entry in path.iterdir()} == {"run.json", *FILES.values()} - {"faults.jsonl"}
     assert mode(path) == 0o700
     assert {mode(entry) for entry in path.iterdir()} == {0o600}
     assert read_info(path) == about

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scalable.engine.isolated import child, memory
+from scalable.engine.isolated.mortal import adopt_orphans
 from scalable.engine.isolated.trial import Trial
 from scalable.engine.isolated.ward import Ward
 from scalable.engine.isolated.warm import Shelf
@@ -40,6 +41,8 @@ LOOK_S, IDLE_S = 0.02, 1.0
 PAUSE_S = 0.003
 """Before the next child is forked: a short task ends meanwhile, and ends later beside a fork (measured)."""
 CANCEL_GRACE_S = 0.3
+END_S, POLL_S = 2.0, 0.001
+"""How long killed processes may take to be gone: the kernel has to free what they held."""
 READ_BYTES, MOST_FDS, FDS_OF_A_RUN = 65536, 64, 3
 
 _requests = msgspec.json.Decoder(Request)
@@ -99,12 +102,17 @@ class Keeper:
             self._try_modules(ready)
 
     def end(self) -> None:
-        """Kill all children."""
+        """Kill all children and what they started; returns when these are gone."""
+        adopt_orphans()
+        groups = list(self._wards)
         for ward in self._wards.values():
             ward.signal(signal.SIGKILL)
         for other in (self._spare, self._trial):
             if other is not None:
                 other.end()
+        last = time.monotonic() + END_S
+        while (groups := [each for each in groups if _has_members(each)]) and time.monotonic() < last:
+            time.sleep(POLL_S)
 
     # --- waiting and hearing ----------------------------------------------------------------------------
 
@@ -237,6 +245,18 @@ class Keeper:
             self._trial = None
             self._listen()
             self._drop_spare()
+
+
+def _has_members(group: int) -> bool:
+    """Whether a process group has members that are not reaped; those that are ours to reap are."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:

@@ -40,6 +40,7 @@ class Attempts:
         self._supervisor.fleet.begin(worker, key)
         self._supervisor.fold(state, tracked, lifecycle.Started(tracked.began))
         self._supervisor.timers.started(key, run, tracked)
+        self._supervisor.injection.started(tracked)
 
     def noted(self, key: Any, run: int, notes: list[dict[str, Any]], worker: str) -> None:
         """Handle the notes that an attempt left, a moment before its outcome."""

@@ -11,7 +11,7 @@ from scalable.engine.describe import call_text
 from scalable.engine.ends import OVERRUN, TOO_LARGE, overrun
 from scalable.engine.travel import Parcel, pack
 from scalable.errors import OutOfMemory, WorkerLost
-from scalable.faults.plan import HARMLESS
+from scalable.faults.kinds import HARMLESS
 from scalable.manifest.units import format_size
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from scalable.engine.scheduler import unsent
 from scalable.engine.scheduler.inquest import death_of
 from scalable.engine.scheduler.sessions import Session
 from scalable.errors import PlanError
-from scalable.faults.plan import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,12 +42,19 @@ class Service:
             "scalable_worker_died": self.worker_died,
             LOG: self.log,
             "scalable_unsent": self.unsent,
-            "scalable_inject": self.inject,
-            "scalable_inject_no_more": self.inject_no_more,
+            "scalable_faults": self.faults,
         }
 
     async def attach(
-        self, *, run_id: str, client: str, default: bytes, owner: bool, max_failures: int | None = None
+        self,
+        *,
+        run_id: str,
+        client: str,
+        secret: str,
+        default: bytes,
+        owner: bool,
+        waits: bool = True,
+        max_failures: int | None = None,
     ) -> str:
         """Begin to serve a session; ``default`` is the specification of tasks that carry none."""
         supervisor = self._supervisor
@@ -58,8 +65,10 @@ class Service:
             supervisor.scheduler,
             run_id=run_id,
             client=client,
+            secret=secret,
             default=default,
             owner=owner,
+            waits=waits,
             max_failures=max_failures,
         )
         supervisor.sessions[run_id] = session
@@ -124,22 +133,20 @@ class Service:
         """Hear from a nanny how the process of its worker ended, what it ran, and what must not run again."""
         self._supervisor.losses.inquest.hear(worker, death_of(exitcode, why, running, begun))
 
-    async def inject(self, *, run_id: str, plan: dict[str, Any]) -> str | None:
-        """Inject faults into a session's tasks; returns why that cannot be done."""
+    async def faults(self, *, run_id: str, secret: str, command: str, value: Any) -> dict[str, Any]:
+        """Obey a command about the faults of a session, from whoever knows its secret.
+
+        Returns the answer, or why it is ``refused``; ``over`` says that there is no such session.
+        """
         session = self._supervisor.sessions.get(run_id)
         if session is None:
-            return "the session is over"
+            return {"over": True}
+        if not hmac.compare_digest(secret.encode(), session.secret.encode()):
+            return {"refused": "only who may read the directory of a run may inject faults into it"}
         try:
-            self._supervisor.injection.begin(session, plan_of(plan))
+            return {"answer": await self._supervisor.injection.steer(session, command, value)}
         except PlanError as error:
-            return str(error)
-        return None
-
-    async def inject_no_more(self, *, run_id: str) -> None:
-        """Go back to the fault plan before the last one."""
-        session = self._supervisor.sessions.get(run_id)
-        if session is not None:
-            self._supervisor.injection.end(session)
+            return {"refused": str(error)}
 
     async def unsent(self, *, key: Any, why: str, token: str) -> dict[str, Any]:
         """Say and write down that a result cannot be sent; returns the words, and records for the journal."""

@@ -26,7 +26,10 @@ FLUSH_AFTER_S = 0.05
 
 
 class Session:
-    """One run, as the scheduler knows it; ``owner`` is true where the whole scheduler is its own."""
+    """One run, as the scheduler knows it; ``owner`` is true where the whole scheduler is its own.
+
+    Who knows the ``secret`` may steer it. Without ``waits``, its retries go at once.
+    """
 
     def __init__(
         self,
@@ -34,14 +37,18 @@ class Session:
         *,
         run_id: str,
         client: str,
+        secret: str,
         default: bytes,
         owner: bool,
+        waits: bool = True,
         max_failures: int | None = None,
     ) -> None:
         self.run_id = run_id
         self.client = client
+        self.secret = secret
         self.default = default
         self.owner = owner
+        self.waits = waits
         self.counts: Counter[State] = Counter()
         self.parked = 0  # of the waiting ones
         self.max_failures = max_failures

@@ -15,7 +15,7 @@ import msgspec
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from scalable.core import lifecycle
-from scalable.engine.messages import ANNOTATION, FAILED, NOTES, RETURNED, STARTED, TRANSFER, Spec
+from scalable.engine.messages import AIMED, ANNOTATION, FAILED, NOTES, RETURNED, STARTED, TRANSFER, Spec
 from scalable.engine.scheduler import upstream
 from scalable.engine.scheduler.again import Again
 from scalable.engine.scheduler.attempts import Attempts
@@ -73,6 +73,7 @@ class Supervisor(SchedulerPlugin):
                 NOTES: self.attempts.noted,
                 RETURNED: self.repairs.slots.returned,
                 TRANSFER: self.settle.transfer_failed,
+                AIMED: self.injection.aimed,
             }
         )
         scheduler.handlers.update(Service(self).handlers())
@@ -328,6 +329,7 @@ class Supervisor(SchedulerPlugin):
         self.stopped(key, tracked)
         self.holds.drop(key)
         self.logs.drop(key)
+        self.injection.dropped(key, tracked.session)
         if state is not None:
             self.fold(state, tracked, lifecycle.Cancelled(time.time()))
         del self.tracked[key]

@@ -69,7 +69,7 @@ class Tracked:
     def wait(self, action: Hold | Park) -> None:
         """Let the next hold last as long as the core says; a parked task has at most its deadline."""
         if isinstance(action, Hold):
-            self.hold_s = action.delay_s
+            self.hold_s = action.delay_s if self.session.waits else 0.0
         else:
             self.hold_s = math.inf if action.most_s is None else max(0.0, action.most_s)
 

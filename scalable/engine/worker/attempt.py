@@ -20,9 +20,9 @@ from scalable.core.failure import Failure
 from scalable.engine import heard
 from scalable.engine.messages import FAULT, Order, Spec
 from scalable.engine.reporting import Report, Scene, Subject, report
+from scalable.engine.strike import Struck
 from scalable.engine.worker.apart import Apart
 from scalable.faults.decide import Fault
-from scalable.faults.strike import Struck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

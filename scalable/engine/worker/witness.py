@@ -14,7 +14,18 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from scalable.engine import heard
 from scalable.engine.isolated.keeping import Keeping
-from scalable.engine.messages import ANNOTATION, FAILED, GIVEN_UP, LOG, NOTES, RETURNED, STARTED
+from scalable.engine.messages import (
+    AIM,
+    AIMED,
+    ANNOTATION,
+    FAILED,
+    FAULT,
+    GIVEN_UP,
+    LOG,
+    NOTES,
+    RETURNED,
+    STARTED,
+)
 from scalable.engine.worker.attempt import Attempt
 from scalable.engine.worker.blackbox import BlackBox
 from scalable.engine.worker.transfers import Transfers
@@ -44,6 +55,7 @@ class Witness(WorkerPlugin):
         """Dask calls it once, on the worker."""
         self.worker = worker
         worker.stream_handlers[GIVEN_UP] = self.given_up
+        worker.stream_handlers[AIM] = self.aim
         self._begun: dict[Any, int] = {}  # starts that are not told yet: key and Dask's number of the run
         self._telling = False
         self.keeping = Keeping()
@@ -57,6 +69,7 @@ class Witness(WorkerPlugin):
         self.box.close()
         worker.handlers.pop(LOG, None)
         worker.stream_handlers.pop(GIVEN_UP, None)
+        worker.stream_handlers.pop(AIM, None)
         self._transfers.close()
         heard.stop()
         await asyncio.to_thread(self.keeping.close)
@@ -122,6 +135,21 @@ class Witness(WorkerPlugin):
             attempt.on_return()
         else:
             attempt.cancel()
+
+    def aim(self, token: str, faults: list[tuple[Any, Any]]) -> None:
+        """Handle a change of what strikes attempts; those that have begun keep what they have."""
+        begun = []
+        for key, fault in faults:
+            task: Any = self.worker.state.tasks.get(key)
+            annotations = (task.annotations or {}) if task is not None else {}
+            if ANNOTATION not in annotations:
+                continue
+            if isinstance(task.run_spec, Attempt):
+                begun.append(key)
+            else:
+                order = {**annotations[ANNOTATION], FAULT: fault}
+                task.annotations = {**annotations, ANNOTATION: order}
+        self.worker.batched_send({"op": AIMED, "token": token, "begun": begun})
 
     def _resumed(self, key: Any) -> None:
         """Say that a new run begins, although the slot is still held by the code of one that was given up.

@@ -14,14 +14,14 @@ import time
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
+from scalable import context
 from scalable.errors import PlanError, TaskTimeout, UpstreamFailed
-from scalable.faults.plan import DESTRUCTIVE, HARMLESS
+from scalable.faults.kinds import HARMLESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from scalable.faults.decide import Fault
-    from scalable.faults.plan import FaultPlan
 
 __all__ = ["Struck", "check_errors", "exception"]
 
@@ -90,7 +90,9 @@ class Struck:
                 _run_out_of_memory(really=self.fault.allocate and self.isolated)
             case "ulimit":
                 _run_out_of_files(limited=self.isolated)
-            case _ if kind in DESTRUCTIVE:
+            case "cache-corrupt":
+                context.current.get().damages_cache = True
+            case "worker-killed" | "node-killed":
                 self._kill()
         return self._wait_s()
 
@@ -103,10 +105,11 @@ class Struck:
         if self.fault.kind == "delay":
             return self.fault.delay
         over_at_once = self.fault.kind == "timeout" and self.limit_s is None
-        return 0.0 if over_at_once else self.fault.max_hang  # one whose worker was killed dies with it
+        none = over_at_once or self.fault.kind == "cache-corrupt"
+        return 0.0 if none else self.fault.max_hang  # one whose worker is killed dies with it
 
     def _strike_after_wait(self) -> None:
-        if self.fault.kind != "delay":
+        if self.fault.kind not in HARMLESS:
             msg = f"injected: the attempt did not end by itself for {self._wait_s():g} s"
             raise TaskTimeout(msg)
 
@@ -133,9 +136,9 @@ def exception(name: str) -> BaseException:
         return found.__new__(found, words)
 
 
-def check_errors(plan: FaultPlan) -> None:
-    """Refuse, by ``PlanError``, a plan with names that are no exceptions here."""
-    for name in plan.errors:
+def check_errors(names: Iterable[str]) -> None:
+    """Refuse, by ``PlanError``, names that are no exceptions here."""
+    for name in names:
         try:
             exception(name)
         except (TypeError, ValueError) as error:

@@ -1,0 +1,97 @@
+"""How another process of the same user reaches a run that goes on: through its scheduler, with its secret.
+
+Both are in a file of the run's directory, which nobody else can read, and which ends with the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from distributed.core import rpc
+from distributed.security import Security
+
+from scalable.client.faults import Faults, answered, over
+from scalable.errors import SessionError
+from scalable.journal import rundir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distributed import Client
+
+__all__ = ["Door", "close", "faults_of", "open_for"]
+
+FILE = "control.json"
+ANSWER_S = 30
+TLS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
+WITHIN = "inproc://"
+
+
+class Door(msgspec.Struct, frozen=True):
+    """Where a run's scheduler listens, and what it has to be told."""
+
+    run_id: str
+    address: str
+    secret: str
+    tls: dict[str, str] = {}
+
+
+def open_for(run_dir: Path, run_id: str, client: Client, secret: str) -> None:
+    """Write down how the run is reached."""
+    address = str(client.scheduler.address)  # type: ignore[union-attr]
+    found = {name: getattr(client.security, name, None) for name in TLS}
+    door = Door(run_id, address, secret, {name: path for name, path in found.items() if path})
+    with suppress(OSError):  # the run goes on, as it does without a journal
+        rundir.replace_file(run_dir / FILE, msgspec.json.encode(door))
+
+
+def close(run_dir: Path) -> None:
+    """Remove it; the run is over."""
+    with suppress(OSError):
+        (run_dir / FILE).unlink()
+
+
+def faults_of(run_dir: Path) -> Faults:
+    """Reach the faults of a run; raises ``SessionError`` where it is over, or not to be reached."""
+    door = _read(run_dir)
+    if door.address.startswith(WITHIN):
+        msg = (
+            f"the scheduler of {door.run_id} is a thread of the run's own process, which no other reaches: "
+            "use client.faults there, or a target with processes"
+        )
+        raise SessionError(msg)
+
+    def send(command: str, value: Any) -> dict[str, Any]:
+        try:
+            return answered(asyncio.run(_ask(door, command, value)), door.run_id)
+        except (OSError, TimeoutError) as error:
+            msg = f"the scheduler of {door.run_id} does not answer at {door.address}: {error}"
+            raise SessionError(msg) from error
+
+    return Faults(send)
+
+
+def _read(run_dir: Path) -> Door:
+    try:
+        info = rundir.read_info(run_dir)
+        if rundir.effective_status(info) != "running" or not (run_dir / FILE).exists():
+            raise over(info.run_id)
+        return msgspec.json.decode((run_dir / FILE).read_bytes(), type=Door)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        msg = f"{run_dir.name} cannot be reached: {reason}"
+        raise SessionError(msg) from error
+
+
+async def _ask(door: Door, command: str, value: Any) -> dict[str, Any]:
+    security: Any = Security(require_encryption=True, **door.tls) if door.tls else Security()
+    async with (
+        asyncio.timeout(ANSWER_S),
+        rpc(door.address, connection_args=security.get_connection_args("client")) as scheduler,
+    ):
+        about = {"run_id": door.run_id, "secret": door.secret, "command": command, "value": value}
+        answer: dict[str, Any] = await scheduler.scalable_faults(**about)
+        return answer

@@ -1,0 +1,248 @@
+"""Faults are changed while a session's tasks run: from its client, and from another process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from stat import S_IMODE
+
+import msgspec
+import pytest
+from live import PATIENCE_S, inc, isolated, start, touch_and_wait, until
+
+from scalable import FaultPlan, PlanError, Retry, SessionError, cacheable
+from scalable.faults.plan import Target
+from scalable.journal.check import check
+from scalable.session.remote import Door, faults_of
+
+MANY = 40
+SOON = Retry(retries=8, base=0.01, jitter="none")
+
+
+@pytest.fixture(params=[True, False], ids=["processes", "threads"])
+def live(request, tmp_path):
+    running = start(tmp_path, processes=request.param)
+    yield running
+    running.session.close()
+    assert check(running.run_dir).violations == ()
+
+
+@pytest.fixture
+def processes(tmp_path):
+    running = start(tmp_path)
+    yield running
+    running.session.close()
+    assert check(running.run_dir).violations == ()
+
+
+def waiting(live, gate, many=MANY):
+    """Tasks of which as many run, and wait for the gate, as there are slots; workers have others already."""
+    tasks = live.client.map(touch_and_wait, [gate.with_name(f"ran{each}") for each in range(many)], gate=gate)
+    until(lambda: len(begun(gate)) == 2)
+    until(lambda: sum(each.running_on is not None for each in live.supervisor.tracked.values()) == 2)
+    return tasks
+
+
+def begun(gate):
+    return [each for each in range(MANY) if gate.with_name(f"ran{each}.1").exists()]
+
+
+def failed(tasks):
+    return [place for place, each in enumerate(tasks) if each.exception(PATIENCE_S) is not None]
+
+
+def test_a_command_holds_for_all_that_begins_after_it_also_for_what_was_sent_before(live, tmp_path):
+    gate = tmp_path / "gate"
+    tasks = waiting(live, gate)
+    ran = begun(gate)
+    live.client.faults.toggle(on=True)
+    live.client.faults.probability(1)
+    gate.touch()
+    assert failed(tasks) == [place for place in range(MANY) if place not in ran]
+
+
+def test_a_pattern_counts_the_calls_that_have_not_begun_when_it_is_set(live, tmp_path):
+    gate = tmp_path / "gate"
+    tasks = waiting(live, gate)
+    ran = begun(gate)
+    live.client.faults.toggle(on=True)
+    live.client.faults.strategy("XOOOOXOO")
+    gate.touch()
+    left = [place for place in range(MANY) if place not in ran]
+    assert failed(tasks) == [place for number, place in enumerate(left) if "XOOOOXOO"[number % 8] == "X"]
+    assert live.client.faults.status()["faults"] == len(failed(tasks))
+
+
+def test_what_was_sent_with_a_fault_and_not_begun_is_well_again_after_the_block(live, tmp_path):
+    gate = tmp_path / "gate"
+    with live.client.inject(FaultPlan(probability=1, target=Target(function="touch_and_wait"))):
+        blocked = live.client.map(touch_and_wait, [tmp_path / f"ran{each}" for each in range(6)], gate=gate)
+        assert [str(each.exception(PATIENCE_S)) for each in blocked] != []
+    tasks = waiting(live, gate)
+    live.client.faults.toggle(on=True)
+    live.client.faults.probability(1)
+    live.client.faults.toggle(on=False)
+    gate.touch()
+    assert failed(tasks) == []
+    assert live.told("faults", event="withdrawn")
+
+
+def test_a_retry_of_what_had_begun_is_struck_as_well(live, tmp_path):
+    gate = tmp_path / "gate"
+    task = live.client.submit(touch_and_wait, tmp_path / "ran0", gate=gate, retries=1)
+    until(lambda: begun(gate))
+    with live.client.inject(FaultPlan(probability=1, permanent=True)):
+        assert live.client.submit(inc, 1).exception(PATIENCE_S) is not None
+        gate.touch()
+        assert task.exception(PATIENCE_S) is None
+
+
+def test_changes_are_refused_and_nothing_changes(live):
+    faults = live.client.faults
+    faults.strategy("XO")
+    before = faults.status()
+    for wrong in (
+        lambda: faults.probability("150%"),
+        lambda: faults.probability(float("nan")),
+        lambda: faults.strategy("OO"),
+        lambda: faults.strategy(""),
+        lambda: faults.errors(["Nonsense"]),
+        lambda: faults.replay("no-such-file"),
+        faults.replay,
+        lambda: faults.dump("all"),
+        lambda: faults.dump("records", 0),
+    ):
+        with pytest.raises(PlanError):
+            wrong()
+    assert faults.status() == before
+
+
+def test_a_recorded_run_gives_the_same_faults_again(live, tmp_path):
+    faults = live.client.faults
+    faults.record()
+    with live.client.inject(FaultPlan(probability=0.4, seed=5, errors=("ConnectionError", "TimeoutError"))):
+        first = live.client.collect(live.client.map(inc, range(MANY), retry=SOON), progress=False)
+    assert first.ok
+    struck = sorted(told(live, 0))
+    assert faults.dump()["fault_count"] == len(struck) > 0
+    for what in ("pattern", "records"):
+        (tmp_path / what).write_text(json.dumps(faults.dump(what)))
+    for source in (tmp_path / "pattern", tmp_path / "records", None):
+        before = len(live.lines("failures", event="attempt_failed"))
+        faults.replay(source)
+        for _ in range(2):  # cycle after cycle
+            again = live.client.collect(live.client.map(inc, range(MANY), retry=SOON), progress=False)
+            assert again.ok
+            assert sorted(told(live, before)) == struck
+            before = len(live.lines("failures", event="attempt_failed"))
+        faults.reset()
+        if source is None:
+            continue
+        faults.clear()
+        faults.replay(source)
+        assert live.client.collect(live.client.map(inc, range(MANY), retry=SOON), progress=False).ok
+        faults.reset()
+
+
+def told(live, after):
+    """Which attempts failed by what, since so many lines."""
+    lines = live.lines("failures", event="attempt_failed")[after:]
+    return [(line["call"], line["attempt"], line["exception"]["type"]) for line in lines]
+
+
+def test_a_block_within_another_counts_and_the_outer_one_goes_on_afterwards(live):
+    with live.client.inject(FaultPlan(probability=1, errors=("KeyError",))):
+        with live.client.inject(FaultPlan(pattern="OX", errors=("ValueError",))):
+            tasks = live.client.map(inc, range(2))
+            assert [type(each.exception(PATIENCE_S)).__name__ for each in tasks] == ["NoneType", "ValueError"]
+        assert isinstance(live.client.submit(inc, 1).exception(PATIENCE_S), KeyError)
+    assert live.client.submit(inc, 1).result(PATIENCE_S) == 2
+    assert live.supervisor.injection._sessions == {}
+
+
+def test_who_does_not_know_the_secret_is_refused(processes):
+    other = Door(processes.session.run_dir.name, processes.client.scheduler.address, "wrong")
+    (processes.run_dir / "control.json").write_bytes(msgspec.json.encode(other))
+    with pytest.raises(PlanError, match="only who may read the directory of a run"):
+        faults_of(processes.run_dir).status()
+    assert not processes.client.faults.status()["enabled"]
+
+
+def test_another_process_steers_a_run_while_it_goes_on(processes, tmp_path):
+    assert S_IMODE((processes.run_dir / "control.json").stat().st_mode) == 0o600
+
+    def scalable(*command):
+        words = [sys.executable, "-m", "scalable", "faults", "--run", str(processes.run_dir), *command]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+
+    assert "faults:    off" in scalable("status").stdout
+    assert scalable("toggle", "on").returncode == 0
+    assert "random, 100 %" in scalable("probability", "100").stdout
+    assert scalable("errors", "KeyError").returncode == 0
+    assert isinstance(processes.client.submit(inc, 1).exception(PATIENCE_S), KeyError)
+    refused = scalable("probability", "150")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "takes 0 to 1, or 0% to 100%, not 150%; nothing has changed" in refused.stderr
+    assert json.loads(scalable("status", "--json").stdout)["probability"] == 1
+
+
+def test_a_run_of_threads_says_where_it_can_be_steered(tmp_path):
+    running = start(tmp_path, processes=False)
+    with pytest.raises(SessionError, match=r"use client\.faults there"):
+        faults_of(running.run_dir)
+    running.session.close()
+    with pytest.raises(SessionError, match="is over: faults can be looked at and changed while"):
+        faults_of(running.run_dir)
+    with pytest.raises(SessionError, match="is over"):
+        running.client.faults.status()
+    assert not (running.run_dir / "control.json").exists()
+
+
+def test_a_killed_manager_takes_its_worker_along_and_both_are_replaced(processes):
+    before = {each["pid"] for each in processes.told("workers", number=2, event="started")}
+    with processes.client.inject(FaultPlan(kind="manager-killed", first=1, allow_destructive=True)):
+        assert processes.client.submit(inc, 1).result(PATIENCE_S) == 2
+    (line,) = processes.lines("failures", event="attempt_failed")
+    assert (line["outcome"], line["injected"]) == ("worker_lost", True)
+    (fresh,) = {each["pid"] for each in processes.told("workers", number=3, event="started")} - before
+    assert until(lambda: Path(f"/proc/{fresh}").exists()) if sys.platform == "linux" else fresh
+
+
+@cacheable(return_type=int, number=int)
+def looked_up(number: int, where: str) -> int:
+    with Path(where).open("a", encoding="utf-8") as file:
+        file.write("x")
+    return number
+
+
+@pytest.mark.parametrize("isolate", [False, True], ids=["inside", "isolated"])
+def test_a_damaged_entry_of_the_cache_is_computed_again(processes, tmp_path, isolate):
+    where = str(tmp_path / "ran")
+    submit = isolated if isolate else lambda live, *args: live.client.submit(*args)
+    assert submit(processes, looked_up, 5, where).result(PATIENCE_S) == 5
+    with processes.client.inject(FaultPlan(kind="cache-corrupt", first=1)):
+        assert submit(processes, looked_up, 5, where).result(PATIENCE_S) == 5
+    assert submit(processes, looked_up, 5, where).result(PATIENCE_S) == 5
+    assert Path(where).stat().st_size == 2
+    events = [line["event"] for line in processes.told("cache", number=4)]
+    assert events == ["miss", "damaged", "miss", "hit"]
+
+
+def test_faults_of_the_manifest_strike_and_its_plan_says_so(tmp_path):
+    from scalable import ScalableSession
+
+    manifest = {
+        "version": 1,
+        "targets": {"local": {"provider": "local", "max_workers": 1, "processes": False}},
+        "faults": {"pattern": "OX", "errors": ["KeyError"], "target": {"task": "fit"}},
+        "telemetry": {"runs_dir": str(tmp_path)},
+    }
+    session = ScalableSession.from_mapping(manifest)
+    assert "Faults are injected: raise, OX." in session.plan().warnings
+    with session as client:
+        client.submit(inc, 0)
+        tasks = [client.submit(inc, each, task="fit") for each in range(2)]
+        assert [type(each.exception(PATIENCE_S)).__name__ for each in tasks] == ["NoneType", "KeyError"]
+    assert check(session.run_dir).injected == 1
