@@ -170,7 +170,7 @@ class ScalableClient(Client):
 
     @property
     def faults(self) -> Faults:
-        """What strikes this session's tasks on purpose: to look at, and to change while they run."""
+        """The faults that strike this session's tasks on purpose, to look at and to change while they run."""
         return Faults(self._steer)
 
     def _steer(self, command: str, value: Any) -> dict[str, Any]:
