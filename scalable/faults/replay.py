@@ -115,7 +115,9 @@ def _of_pattern(dump: _Pattern) -> Replay:
 
 
 def _of_records(dump: _Records) -> Replay:
-    calls = [(each.sequence if each.call is None else each.call) - dump.first_call + 1 for each in dump.records]
+    calls = [
+        (each.sequence if each.call is None else each.call) - dump.first_call + 1 for each in dump.records
+    ]
     struck = (
         Again(call=call, attempt=each.attempt, kind=each.kind or "raise", error=each.error)
         for call, each in zip(calls, dump.records, strict=True)

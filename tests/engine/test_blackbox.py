@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from live import Live
 
+NANNY = "tcp://[::1]:7"
 NEVER = Retry(retries=0, worker_losses=0)
 
 
@@ -30,37 +31,35 @@ def lone(tmp_path) -> Iterator[Live]:
 
 def test_the_runs_under_way_are_read_after_a_sudden_end():
     program = (
-        "import os; from scalable.engine.worker.blackbox import BlackBox; box = BlackBox.create();"
-        "box.enter(0); place = box.enter(7); box.enter(8); box.leave(place); print(os.getpid(), flush=True);"
-        "os._exit(9)"
+        f"import os; from scalable.engine.worker.blackbox import BlackBox; box = BlackBox.create('{NANNY}');"
+        "box.enter(0); place = box.enter(7); box.enter(8); box.leave(place); os._exit(9)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    pid = int(done.stdout)
-    assert sorted(read(pid) or ()) == [0, 8]
-    remove(pid)
-    assert read(pid) is None
+    subprocess.run([sys.executable, "-c", program], check=False)
+    assert sorted(read(NANNY) or ()) == [0, 8]
+    remove(NANNY)
+    assert read(NANNY) is None
 
 
 def test_a_run_that_must_be_the_only_one_stays_known_when_it_has_ended():
-    box = BlackBox.create()
+    box = BlackBox.create(NANNY)
     box.leave(box.enter(0), 0)
     box.leave(box.enter(7))
     box.enter(8)
     for run in range(9, SLOTS):
         box.leave(box.enter(run))
-    assert (read(os.getpid()), begun(os.getpid())) == ([8], [0])
+    assert (read(NANNY), begun(NANNY)) == ([8], [0])
     box.close()
-    assert begun(os.getpid()) == []
+    assert begun(NANNY) == []
 
 
 def test_a_box_is_removed_when_it_is_closed_and_full_ones_take_no_more():
-    box = BlackBox.create()
+    box = BlackBox.create(NANNY)
     places = [box.enter(run) for run in range(SLOTS + 1)]
     assert places[-1] is None
     box.leave(None)
-    assert len(read(os.getpid()) or ()) == SLOTS
+    assert len(read(NANNY) or ()) == SLOTS
     box.close()
-    assert read(os.getpid()) is None
+    assert read(NANNY) is None
     assert box.enter(1) is None
 
 

@@ -133,7 +133,7 @@ def test_a_result_that_was_lost_is_computed_again(mortals):
     assert after.result(PATIENCE_S) == 2
     until(lambda: first.status == "finished")
     assert first.result(PATIENCE_S)[0] != pid
-    assert [line["state"] for line in mortals.lines("tasks", first)] == ["succeeded"]
+    assert [line["state"] for line in mortals.told("tasks", first)] == ["succeeded"]
 
 
 def test_dependents_of_a_lost_task_end_with_the_loss_as_their_cause(mortals):

@@ -202,7 +202,9 @@ def test_a_task_whose_end_was_not_heard_of_does_not_run_twice(mortals, tmp_path)
     task = once(mortals, silent, tmp_path / "mark")
     until(lambda: runs(tmp_path / "mark"))
     ((_, pid),) = runs(tmp_path / "mark")
-    until(lambda: blackbox.begun(pid))
+    workers = mortals.client.cluster.scheduler.workers.values()
+    (nanny,) = [each.nanny for each in workers if each.pid == pid]
+    until(lambda: blackbox.begun(nanny))
     os.kill(pid, signal.SIGKILL)
     lost_for_good(
         mortals, task, tmp_path / "mark", "was killed by SIGKILL before it was heard what became of"
@@ -221,4 +223,4 @@ def test_a_worker_that_had_to_be_killed_leaves_no_file(tmp_path):
     (worker,) = live.client.cluster.scheduler.workers.values()
     os.kill(worker.pid, signal.SIGSTOP)
     live.session.close()
-    assert blackbox.read(worker.pid) is None
+    assert blackbox.read(worker.nanny) is None

@@ -161,7 +161,7 @@ class Audit:
         got = recipe.outcome
         states = {line["state"] for line in ends}
         if isinstance(got, CancelledError):
-            if not states & {"cancelled", "succeeded"}:
+            if not states & {"cancelled", "succeeded", "failed"}:  # it may have ended in the same moment
                 yield f"was cancelled, but the journal says {states}"
         elif (due := "failed" if isinstance(got, BaseException) else "succeeded") not in states:
             yield f"{due} for its caller, but the journal says {states}"

@@ -27,7 +27,7 @@ from recipes import Book, Recipe
 from rich.console import Console
 from rich.table import Table
 
-from scalable import ScalableSession
+from scalable import FaultPlan, ScalableSession
 from scalable.journal.check import check
 
 WIDTH, LOOK_S, TELL_EVERY_S = 48, 0.01, 30.0
@@ -35,6 +35,7 @@ PATIENCE_S = 120.0  # until a task must have ended when nobody does harm any mor
 FETCH_S = 2.0  # how long a result may be on its way, before others have their turn
 GRACE_S = 10.0  # for processes that were told to end
 WORKER_MEMORY_MB = 400
+FAULTS = ("worker-killed", "manager-killed", "delay", "cache-corrupt")  # beside what the adversary does
 MARK = "SCALABLE_SOAK_RUN"
 console = Console(width=110, highlight=False)
 
@@ -52,6 +53,9 @@ class Soak:
         self._to_cancel: list[tuple[float, Recipe]] = []
         self._book = Book(random.Random(luck.random()), str(place))
         self._luck_of_harm = random.Random(luck.random())
+        self._faults = FaultPlan(
+            kind="random", kinds=FAULTS, probability=0.02, seed=seed, delay=0.5, allow_destructive=True
+        )
         self.session = ScalableSession.from_mapping(self._manifest())
         self.hung: list[str] = []
 
@@ -79,7 +83,8 @@ class Soak:
             adversary = Adversary(client.cluster, self._luck_of_harm)
             adversary.start()
             try:
-                self._work(client, time.monotonic() + seconds)
+                with client.inject(self._faults):
+                    self._work(client, time.monotonic() + seconds)
             finally:
                 adversary.end()
             self._drain(client)

@@ -45,7 +45,6 @@ class Warden(NannyPlugin):
         self._deaths: deque[float] = deque(maxlen=100)
         self._terminated = nanny.memory_manager._last_terminated_pid  # noqa: SLF001 - see _out_of_memory
         self._oom_kills = memory.oom_kills(or_machine=True)
-        self._pid = nanny.pid or 0  # of the process that lives now, or lived last
         self._frozen = False
         self._stopped_since: float | None = None
         self._look = PeriodicCallback(self._watch, LOOK_EVERY_S * 1000)
@@ -59,7 +58,6 @@ class Warden(NannyPlugin):
         self._look.stop()
         nanny.handlers.pop("scalable_running", None)
         nanny._on_worker_exit = self._go_on  # type: ignore[method-assign] # noqa: SLF001
-        self._pid = nanny.pid or self._pid
         self._kill = nanny.kill
         nanny.kill = self._kill_and_tidy  # type: ignore[method-assign]
 
@@ -68,34 +66,33 @@ class Warden(NannyPlugin):
         try:
             await self._kill(*args, **kwargs)
         finally:
-            blackbox.remove(self._pid)
+            blackbox.remove(self._nanny.address)
 
     async def running(self) -> list[int] | None:
         """The runs that the worker has under way, also where its code lets it say nothing."""
-        return blackbox.read(self._pid)
+        return blackbox.read(self._nanny.address)
 
     async def _on_worker_exit(self, exitcode: int) -> None:
         """Tell how it ended, wait a little if that happens often, then let the nanny do what it does."""
+        died = self._seen(exitcode)  # before another process is there, and begins a box of its own
         try:
             if self._nanny.status == Status.running:
-                await self._tell(exitcode)
+                await self._tell(died)
                 await self._rest()
-            blackbox.remove(self._pid)  # also where it was told to end, and had no time to tidy up
         finally:
             await self._go_on(exitcode)
-            self._pid = self._nanny.pid or self._pid
 
-    async def _tell(self, exitcode: int) -> None:
-        scheduler: Any = self._nanny.scheduler
+    def _seen(self, exitcode: int) -> dict[str, Any]:
         of_memory, frozen = self._out_of_memory(exitcode), self._frozen
         self._frozen = False
-        died = {
-            "exitcode": exitcode,
-            "why": "memory" if of_memory else "frozen" if frozen else None,
-            "running": blackbox.read(self._pid),
-            "begun": blackbox.begun(self._pid),
-        }
-        blackbox.remove(self._pid)
+        address = self._nanny.address
+        running, begun = blackbox.read(address), blackbox.begun(address)
+        blackbox.remove(address)  # it had no time to tidy up
+        why = "memory" if of_memory else "frozen" if frozen else None
+        return {"exitcode": exitcode, "why": why, "running": running, "begun": begun}
+
+    async def _tell(self, died: dict[str, Any]) -> None:
+        scheduler: Any = self._nanny.scheduler
         name = str(self._nanny.name or self._nanny.worker_address)
         with suppress(OSError, TimeoutError):  # the scheduler is gone, or too busy to wait for
             async with asyncio.timeout(TELL_S):
@@ -113,7 +110,6 @@ class Warden(NannyPlugin):
         One that is merely silent may be at work, with code that lets no other thread run.
         """
         pid = self._nanny.pid
-        self._pid = pid or self._pid
         if pid is None or not _is_stopped(pid):
             self._stopped_since = None
             return

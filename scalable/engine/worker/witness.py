@@ -59,7 +59,8 @@ class Witness(WorkerPlugin):
         self._begun: dict[Any, int] = {}  # starts that are not told yet: key and Dask's number of the run
         self._telling = False
         self.keeping = Keeping()
-        self.box = BlackBox.create() if worker.nanny else BlackBox(None)  # else nobody would read it
+        nanny: Any = worker.nanny  # its address
+        self.box = BlackBox.create(nanny) if nanny else BlackBox(None)  # else nobody would read it
         self._transfers = Transfers(worker)
         self.told: deque[Apart] = deque()
         worker.handlers[LOG] = self.log
