@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from distributed import Client, LocalCluster
 from line import Line
@@ -11,6 +12,7 @@ from line import Line
 from scalable import ScalableSession
 
 TASKS, PAIRS = 1000, 9
+T = TypeVar("T")
 
 
 def noop(i: int) -> int:
@@ -46,12 +48,12 @@ def mapped(client: Client) -> tuple[float, float]:
 
 
 def interleaved(
-    run: Callable[[Client], tuple[float, float]], bare: Client, client: Client
+    run: Callable[[T], tuple[float, float]], bare: T, client: T, pairs: int = PAIRS
 ) -> list[tuple[float, ...]]:
     """Ratios of pairs of runs, each side first every other time, after a warm-up."""
     run(bare), run(client)
     ratios = []
-    for pair in range(PAIRS):
+    for pair in range(pairs):
         first, second = (bare, client) if pair % 2 else (client, bare)
         times = {id(first): run(first), id(second): run(second)}
         both_times = zip(times[id(client)], times[id(bare)], strict=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import backoff
 import cache_hit
 import deaths
+import faults_off
 import isolation
 import noop
 import outage
@@ -27,6 +28,7 @@ SUITES = {
     "outage": outage.measure,
     "isolation": isolation.measure,
     "deaths": deaths.measure,
+    "faults": faults_off.measure,
 }
 
 
