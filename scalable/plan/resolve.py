@@ -15,7 +15,7 @@ from scalable.plan.local import plan_local
 from scalable.plan.model import INJECTED, Host, Plan, TaskPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from scalable.manifest import Manifest, Target, Task
     from scalable.plan.layout import Layout
@@ -47,7 +47,7 @@ def resolve(manifest: Manifest, target: str | None, environ: Mapping[str, str], 
         cache=manifest.cache,
         telemetry=manifest.telemetry,
         redact=manifest.redacted,
-        warnings=(*layout.warnings, *_unapplied(manifest), *_injected(manifest)),
+        warnings=(*layout.warnings, *_unapplied(manifest), *_unbounded(manifest), *_injected(manifest)),
     )
 
 
@@ -83,6 +83,16 @@ def _task(manifest: Manifest, task: Task) -> TaskPlan:
         idempotent=task.idempotent,
         escalate=task.escalate,
     )
+
+
+def _unbounded(manifest: Manifest) -> Iterator[str]:
+    """Say where more memory is granted to what is not held to any."""
+    for name, task in manifest.tasks.items():
+        if task.escalate is not None and task.escalate.memory is not None and not task.isolate:
+            yield (
+                f"Task `{name}` escalates its memory, and nothing holds it to that: "
+                "with `isolate: true` its limit is enforced."
+            )
 
 
 def _injected(manifest: Manifest) -> tuple[str, ...]:

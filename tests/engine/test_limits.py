@@ -13,6 +13,7 @@ from distributed import get_worker
 from live import PATIENCE_S, flaky, freeze, inc, start, touch_and_wait, until
 
 from scalable import Retry, TaskTimeout, current_attempt
+from scalable.engine.worker import blackbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,18 @@ def test_a_task_that_lets_nobody_speak_ends_at_its_limit_and_its_worker_is_repla
     assert pair.client.gather(pair.client.map(inc, range(10))) == list(range(1, 11))
     pair.told("workers", event="stuck")
     until(lambda: {"worker-2"} & {w["name"] for w in pair.client.scheduler_info()["workers"].values()})
+
+
+def test_a_task_that_lets_nobody_speak_and_is_cancelled_at_once_gives_its_slot_back(tmp_path):
+    alone = start(tmp_path, max_workers=1)
+    (worker,) = alone.client.cluster.scheduler.workers.values()
+    task = alone.client.submit(hold_the_gil)
+    until(lambda: blackbox.read(worker.nanny))
+    task.cancel()
+    assert alone.client.submit(inc, 1).result(60) == 2
+    assert alone.told("workers", event="stuck")
+    assert alone.end_of(task)["state"] == "cancelled"
+    alone.session.close()
 
 
 def test_a_deadline_ends_the_attempt_that_it_falls_into(pair, tmp_path):

@@ -217,3 +217,19 @@ def test_no_expanded_secret_is_in_a_plan(manifest: Manifest, target: str) -> Non
     for shown in (str(plan), repr(plan), plan.to_json(), plan._repr_html_()):
         assert SECRET not in shown
     assert "${TOKEN}" in plan.to_json()
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_memory_that_nothing_is_held_to_is_said(*, isolate: bool) -> None:
+    task = {"component": "a", "escalate": {"memory": "2x", "up_to": "16G"}, "isolate": isolate}
+    made = from_mapping({"version": 1, "components": {"a": {"memory": "1G"}}, "tasks": {"fit": task}})
+    said = [each for each in planned(made).warnings if "Task `fit` escalates its memory" in each]
+    assert len(said) == (not isolate)
+
+
+def test_a_plan_says_that_faults_are_injected() -> None:
+    made = from_mapping({"version": 1, "faults": {"kind": "memory", "probability": "25%", "seed": 3}})
+    plan = planned(made)
+    assert plan.warnings == ("Faults are injected: memory, random 25 %.",)
+    assert plan.faults is not None
+    assert (plan.faults.probability, plan.faults.seed) == (0.25, 3)

@@ -307,6 +307,8 @@ class Supervisor(SchedulerPlugin):
     def abandon(self, key: Any, tracked: Tracked) -> None:
         """Note that nobody waits for the attempt under way, if there is one: its slot is to be won back."""
         ran_on = tracked.running_on
+        if ran_on is None and tracked.sent_to is not None:
+            self.timers.left(key, tracked.sent_to)
         if ran_on is not None:
             tracked.measure(None)
             self.stopped(key, tracked)
@@ -315,6 +317,7 @@ class Supervisor(SchedulerPlugin):
     def stopped(self, key: Any, tracked: Tracked) -> None:
         """Note that no attempt at a task is under way any more."""
         self.parking.gone(key, tracked)
+        tracked.sent_to = None
         if tracked.running_on is not None:
             address, tracked.running_on = tracked.running_on, None
             self.fleet.finish(address, key)

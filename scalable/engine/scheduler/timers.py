@@ -7,9 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scalable.engine.scheduler.outcomes import by_timeout
-from scalable.engine.scheduler.slots import GRACE_AFTER_TIMEOUT_S
+from scalable.engine.scheduler.slots import GRACE_AFTER_CANCEL_S, GRACE_AFTER_TIMEOUT_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from distributed.scheduler import TaskState, WorkerState
 
     from scalable.engine.scheduler.supervisor import Supervisor
@@ -30,7 +32,9 @@ class Timers:
         self._asking: set[asyncio.Task[None]] = set()
 
     def sent(self, state: TaskState, tracked: Tracked) -> None:
-        """Look after a task with a limit that is sent to a worker: its code may let nobody speak there."""
+        """Look after a task that is sent to a worker: its code may let nobody speak there."""
+        if state.processing_on is not None and state.run_id is not None:
+            tracked.sent_to = state.processing_on.address, state.run_id
         limit = tracked.spec.timeout_s
         if limit is not None:
             _arm(tracked, limit + SILENCE_S, self._unheard, state.key, state.run_id, time.time())
@@ -47,6 +51,24 @@ class Timers:
             tracked.limit_s = min(known)
             _arm(tracked, tracked.limit_s + _grace_s(tracked), self._overran, key, run)
 
+    def left(self, key: Any, sent_to: tuple[str, int]) -> None:
+        """Look after an attempt that nobody waits for any more, and that may have begun without a word."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(GRACE_AFTER_CANCEL_S, self._keep_asking, self._runs_on, key, *sent_to, time.time())
+
+    async def _runs_on(self, key: Any, address: str, run: int, since: float) -> None:
+        """Win its slot back where its worker has been silent since, and it runs."""
+        worker = self._supervisor.scheduler.workers.get(address)
+        if worker is None or worker.last_seen > since + SILENCE_S:
+            return  # it is gone, or could have told
+        if run in await self._running_on(worker):
+            self._supervisor.repairs.slots.given_up(address, key, run, 0.0)
+
+    def _keep_asking(self, ask: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
+        task = asyncio.ensure_future(ask(*arguments))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
     def _unheard(self, key: Any, run: int, sent: float) -> None:
         """Find out whether a task runs of which nothing was heard, where its worker has been silent since."""
         state, tracked = self._supervisor.attempts.current(key, run)
@@ -54,9 +76,7 @@ class Timers:
             return
         worker = state.processing_on
         if worker is not None and worker.last_seen < sent + SILENCE_S / 2:
-            task = asyncio.ensure_future(self._ask(state, tracked, worker, sent))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            self._keep_asking(self._ask, state, tracked, worker, sent)
         else:
             self.sent(state, tracked)
 

@@ -36,7 +36,7 @@ class Tracked:
     __slots__ = (
         "began", "cache", "cause", "duration_s", "fault", "finished", "function", "hold_s", "last_words",
         "limit_s", "moved_from", "noted", "parcel", "peak_rss_bytes", "previous", "result_bytes", "run",
-        "running_on", "session", "spec", "spec_bytes", "submitted", "task", "timer", "worker",
+        "running_on", "sent_to", "session", "spec", "spec_bytes", "submitted", "task", "timer", "worker",
     )  # fmt: skip
 
     def __init__(self, session: Session, spec_bytes: bytes, spec: Spec, state: TaskState, at: float) -> None:
@@ -51,6 +51,7 @@ class Tracked:
         self.duration_s: float | None = None
         self.worker: str | None = None
         self.run = 0  # Dask's number of the run that said it started
+        self.sent_to: tuple[str, int] | None = None  # address of the worker that was given a run, and the run
         self.running_on: str | None = None  # address of the worker that said it started
         self.result_bytes: int | None = None
         self.cache: str | None = None
