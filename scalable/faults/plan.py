@@ -130,10 +130,10 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return plan_of(found.get("faults", found) if found.keys() <= {"faults"} else found)
 
     def _check_kinds(self) -> None:
-        for name, kinds in (("kind", [self.kind]), ("kinds", self.kinds)):
-            for kind in kinds:
-                if kind not in get_args(Kind) or (name == "kinds" and kind == "random"):
-                    _refuse(name, f"{kind!r} is none of {', '.join(get_args(Kind))}")
+        _known("kind", [self.kind])
+        _known("kinds", self.kinds)
+        if "random" in self.kinds:
+            _refuse("kinds", "'random' stands for the others")
         if not self.kinds:
             _refuse("kinds", "names nothing to draw from")
         destructive = sorted(self.possible & DESTRUCTIVE)
@@ -193,6 +193,8 @@ def plan_of(fields: Any) -> FaultPlan:
         fields = {**fields, "probability": _probability(fields["probability"])}
     if isinstance(fields, dict) and isinstance(fields.get("at"), list | tuple):
         fields = {**fields, "at": _moments(fields["at"])}
+    if isinstance(fields, dict):  # msgspec would not say what there is
+        _known("kind", [fields.get("kind", "raise")])
     try:
         return msgspec.convert(fields, FaultPlan, strict=False)
     except msgspec.ValidationError as error:
@@ -200,6 +202,12 @@ def plan_of(fields: Any) -> FaultPlan:
             raise error.__cause__ from None
         msg = f"the fault plan is wrong: {error}"
         raise PlanError(msg) from None
+
+
+def _known(name: str, kinds: Any) -> None:
+    for kind in kinds:
+        if kind not in get_args(Kind):
+            _refuse(name, f"{kind!r:.60} is none of {', '.join(get_args(Kind))}")
 
 
 def _refuse(name: str, words: str) -> NoReturn:

@@ -30,7 +30,7 @@ def check(root: Table, values: dict[str, Any], problems: Problems) -> None:
         _chains(root, field, values.get("components", {}), problems)
     for name in values.get("retry", {}):
         _policy(at(root, "retry", name), values["retry"][name], f"retry.{name}", problems)
-    if (faults := values.get("faults")) is not None:
+    if (faults := values.get("faults")) is not None and not problems.below("faults"):
         try:
             faults.build()
         except PlanError as error:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalable.errors import ManifestError
+from scalable.faults import FaultPlan, Target
 from scalable.manifest import Component, Dask, Kubernetes, Local, Manifest, Slurm, from_mapping, loads, model
 from scalable.manifest.convert import Converter
 from scalable.manifest.nodes import Broken, Entry, Items, Scalar, Table, at, plain
@@ -642,3 +643,44 @@ def test_failures_are_limited_by_a_whole_number() -> None:
     assert read("").max_failures is None
     assert read("max_failures: 0").max_failures == 0
     assert "max_failures: expected a whole number" in refusal("max_failures: many")
+
+
+# --- faults -------------------------------------------------------------------------------------------------
+
+
+def test_faults_are_read_as_a_plan():
+    found = read("faults: {kind: delay, at: ['fit:2'], delay: 2s, seed: 7, target: {task: fit}}").faults
+    assert found is not None
+    assert found.build() == FaultPlan(
+        kind="delay", at=[("fit", 2)], delay=2.0, seed=7, target=Target(task="fit")
+    )
+    assert read("").faults is None
+    assert read("faults:").faults is None
+
+
+@pytest.mark.parametrize("share", ["25%", "0.25", "${SHARE:-25%}"])
+def test_a_share_is_a_number_or_per_cent(share):
+    assert read(f"faults: {{probability: {share!r}}}").faults.probability == 0.25
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("{probability: 150%}", "faults.probability: expected a share such as 0.25 or 25%"),
+        ("{probability: .nan}", "faults.probability: expected a share"),
+        ("{probability: often}", "faults.probability: expected a share"),
+        ("{kind: explode, first: 1}", "faults.kind: expected one of cache-corrupt, delay"),
+        ("{}", "faults: when it strikes: takes one of probability"),
+        ("{first: 1, every: 2}", "faults: when it strikes: takes one of"),
+        ("{pattern: OOO}", "faults: pattern: has no X"),
+        ("{kind: node-killed, first: 1}", "it takes allow_destructive=True"),
+        ("{replay: no-such-file}", "no-such-file cannot be replayed: No such file"),
+        ("{first: 1, at: [fit]}", "at: takes pairs of a key or task name"),
+        ("{first: 1, target: {tsak: fit}}", "faults.target.tsak: unknown key `tsak`; did you mean `task`?"),
+        ("raise", "faults: expected a mapping"),
+    ],
+)
+def test_faults_that_cannot_be_are_refused_once(written, words):
+    found = refusal(f"faults: {written}")
+    assert words in found
+    assert found.count("faults") == 1 + ("the fault plan" in found)
