@@ -44,7 +44,9 @@ def positive(tiles: int, rows: int, seed: int = 0) -> NDArray[Any]:
     return random @ random.T + side * np.eye(side)
 
 
-def cholesky(client: ScalableClient, matrix: NDArray[Any], tiles: int) -> NDArray[Any]:
+def cholesky(
+    client: ScalableClient, matrix: NDArray[Any], tiles: int, retry: Retry = PATIENT
+) -> NDArray[Any]:
     """Factorise on the session's workers: the lower triangular factor of ``matrix``, as numpy's."""
     rows = len(matrix) // tiles
     parts: dict[tuple[int, int], Any] = {
@@ -53,12 +55,12 @@ def cholesky(client: ScalableClient, matrix: NDArray[Any], tiles: int) -> NDArra
         for j in range(i + 1)
     }
     for k in range(tiles):
-        parts[k, k] = client.submit(factor, parts[k, k], retry=PATIENT)
+        parts[k, k] = client.submit(factor, parts[k, k], retry=retry)
         for i in range(k + 1, tiles):
-            parts[i, k] = client.submit(solve, parts[k, k], parts[i, k], retry=PATIENT)
+            parts[i, k] = client.submit(solve, parts[k, k], parts[i, k], retry=retry)
         for i in range(k + 1, tiles):
             for j in range(k + 1, i + 1):
-                parts[i, j] = client.submit(update, parts[i, j], parts[i, k], parts[j, k], retry=PATIENT)
+                parts[i, j] = client.submit(update, parts[i, j], parts[i, k], parts[j, k], retry=retry)
     found = np.zeros_like(matrix)
     for (i, j), tile in client.gather(parts).items():
         found[i * rows : (i + 1) * rows, j * rows : (j + 1) * rows] = tile

@@ -77,11 +77,21 @@ class HealingCluster(SpecCluster):
             self._begin(self._replace(name))
 
     def kill(self, name: str) -> None:
-        """Kill a worker; its nanny ends with it, and tells nobody. Another pair follows."""
+        """Begin to kill a worker; its nanny ends with it, and tells nobody. Another pair follows."""
+        if not self._end.is_set():
+            self._begin(self._kill(name))
+
+    async def _kill(self, name: str) -> None:
+        await self._known(name)
         nanny = self.workers.get(name)
         if isinstance(nanny, Nanny) and nanny.pid is not None:
             nanny.status = Status.closing_gracefully  # it neither tells, nor starts another
             os.kill(nanny.pid, signal.SIGKILL)
+
+    async def _known(self, name: str) -> None:
+        """Wait for one that works already, while others that were begun with it are not up yet."""
+        if name in self.worker_spec and name not in self.workers:
+            await self._correct_state()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -94,6 +104,7 @@ class HealingCluster(SpecCluster):
             logger.warning("a worker could not be replaced (%s: %s)", type(error).__name__, error)
 
     async def _replace(self, name: str) -> None:
+        await self._known(name)
         old = self.workers.pop(name, None)
         if old is None:
             return

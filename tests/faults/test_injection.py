@@ -58,9 +58,9 @@ def test_a_pattern_strikes_the_elements_of_a_map_in_their_order(live):
     assert {line["injected"] for line in live.lines("failures")} == {True}
 
 
-def test_the_same_seed_gives_the_same_faults_on_one_slot_and_on_four(tmp_path):
+def test_the_same_seed_gives_the_same_faults_on_one_slot_and_on_eight(tmp_path):
     found = []
-    for name, target in {"one": {"max_workers": 1}, "four": {"max_workers": 4, "processes": False}}.items():
+    for name, target in {"one": {"max_workers": 1}, "eight": {"max_workers": 8, "processes": False}}.items():
         (tmp_path / name).mkdir()
         live = start(tmp_path / name, **target)
         outcome = collected(live, FaultPlan(probability=0.3, seed=7), retry=Retry(retries=1, base=0.01))
