@@ -18,7 +18,7 @@ from scalable.errors import PlanError
 from scalable.faults.decide import decide
 from scalable.faults.kinds import DESTRUCTIVE
 from scalable.faults.plan import plan_of
-from scalable.faults.replay import Replay, replay_of
+from scalable.faults.replay import received, replay_of
 from scalable.journal.records import FaultRecord, utc
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from scalable.engine.scheduler.tracked import Tracked
     from scalable.faults.decide import Fault
     from scalable.faults.plan import FaultPlan
+    from scalable.faults.replay import Replay
 
 __all__ = ["Injection"]
 
@@ -194,7 +195,7 @@ class Injection:
             case "clear":
                 faults.clear(present)
             case "replay":
-                replay = msgspec.convert(value, Replay) if value is not None else _recorded(faults)
+                replay = received(value) if value is not None else _recorded(faults)
                 plan = faults.in_force.setting.when(replay=replay).plan
                 self._may_kill(session, plan)
                 faults.change(command, replay, present)
