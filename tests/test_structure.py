@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import scalable
+from scalable import testing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,12 +47,12 @@ def python(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
     )
 
 
-def loaded_by(*arguments: str, cwd: Path | None = None) -> set[str]:
-    """Top-level packages that a command line imports, as Python itself tells them."""
+def loaded_by(*arguments: str, cwd: Path | None = None, whole: bool = False) -> set[str]:
+    """Top-level packages that a command line imports, as Python itself tells them; whole names if asked."""
     lines = python("-X", "importtime", *arguments, cwd=cwd).stderr.splitlines()
     names = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
     assert "scalable" in names
-    return {name.partition(".")[0] for name in names}
+    return set(names) if whole else {name.partition(".")[0] for name in names}
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -75,6 +76,24 @@ def behind(module: str, doors: tuple[str, ...]) -> bool:
 
 def test_importing_scalable_imports_nothing_heavy():
     assert not loaded_by("-c", "import scalable") & HEAVY
+
+
+def test_the_pytest_plugin_costs_next_to_nothing_who_does_not_use_it():
+    ours = set(loaded_by("-c", "import scalable.testing.plugin", whole=True))
+    assert {name for name in ours if name.startswith(("scalable", "msgspec", "dask"))} == {
+        "scalable",
+        "scalable.testing",
+        "scalable.testing.plugin",
+    }
+
+
+def test_the_helpers_for_tests_are_found_by_name():
+    for name in testing.__all__:
+        assert getattr(testing, name) is getattr(importlib.import_module(testing._HOMES[name]), name)
+    assert testing.__all__ == sorted(testing._HOMES)
+    assert set(testing.__all__) <= set(dir(testing))
+    with pytest.raises(AttributeError, match=r"'scalable\.testing' has no attribute 'nothing'"):
+        _ = testing.nothing
 
 
 @pytest.mark.parametrize("name", scalable.__all__)

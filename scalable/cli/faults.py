@@ -160,7 +160,7 @@ def _recorded(recording: dict[str, Any]) -> str:
 
 def _switch(text: str) -> bool:
     if text not in {"on", "off"}:
-        msg = f"takes on or off, not {text!r:.60}"
+        msg = f"the switch takes on or off, not {text!r:.60}"
         raise CommandError(msg, USAGE)
     return text == "on"
 

@@ -49,7 +49,9 @@ class Recorder:
         self._kept: OrderedDict[tuple[str, int], Recorded] = OrderedDict()
         self._total = self._faults = 0
 
-    def note(self, fault: Fault | None, *, key: str, attempt: int, at: float, **about: Any) -> None:
+    def note(
+        self, fault: Fault | None, *, key: str, attempt: int, at: float, call: int, **about: Any
+    ) -> None:
         """Note what was decided about an attempt, at a time in seconds; a second word about it counts."""
         before = self._kept.get((key, attempt))
         self._total += before is None
@@ -62,6 +64,7 @@ class Recorder:
             error=fault.error if fault is not None else None,
             key=key,
             attempt=attempt,
+            call=call if before is None else before.call,  # the task may be gone when the second word comes
             **about,
         )
         if len(self._kept) > self._most:
@@ -91,19 +94,19 @@ class Recorder:
         first_call = min((each.call for each in newest if each.call > 0), default=1) if partly else 1
         match what:
             case "summary":
-                return self._summary(kept)
+                return self._summary(kept, first_call)
             case "pattern":
                 return self._pattern(newest, first_call)
             case _:
                 return self._records(newest, first_call)
 
-    def _summary(self, kept: list[Recorded]) -> dict[str, Any]:
+    def _summary(self, kept: list[Recorded], first_call: int) -> dict[str, Any]:
         return {
             "recording_enabled": self.enabled,
             "total_calls": self._total,
             "fault_count": self._faults,
             "fault_rate": round(self._faults / self._total, 6) if self._total else 0.0,
-            "pattern_length": len(self._pattern(kept, 1)["pattern"]),
+            "pattern_length": len(self._pattern(kept, first_call)["pattern"]),
             "unique_errors": sorted({each.error or str(each.kind) for each in kept if each.fault_injected}),
             "wrapped": self.wrapped,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import msgspec
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-__all__ = ["Again", "Replay", "read", "replay_of"]
+__all__ = ["Again", "Replay", "read", "received", "replay_of"]
 
 MOST_BYTES = 64 * 2**20
 
@@ -35,7 +35,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``faults`` is by ``"call.attempt"``; an error of ``None`` stands for what the kind is by itself.
     """
 
-    calls: int
+    calls: Annotated[int, msgspec.Meta(ge=1)]
     faults: dict[str, tuple[Kind, str | None]]
 
     @classmethod
@@ -92,6 +92,15 @@ def read(path: str | os.PathLike[str]) -> Replay:
         return replay_of(msgspec.json.decode(text))
     except (OSError, ValueError, RecursionError, PlanError) as error:  # msgspec's are ValueErrors
         msg = f"{path} cannot be replayed: {getattr(error, 'strerror', None) or error}"
+        raise PlanError(msg) from error
+
+
+def received(fields: Any) -> Replay:
+    """Take a replay from another process, as builtins; raises ``PlanError`` for what is none."""
+    try:
+        return _checked(msgspec.convert(fields, Replay))
+    except msgspec.ValidationError as error:
+        msg = f"this is no replay: {error}"
         raise PlanError(msg) from error
 
 

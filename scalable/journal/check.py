@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Checked", "check"]
 
-
 CLOCK_S = 0.05
 """By so much a wait may seem too short: clocks of processes differ, and timers are a little early."""
 
@@ -40,13 +39,13 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class _Task(msgspec.Struct):
-    """What is known of one task."""
+    """What is known of one task: there may be millions, so what is empty is shared."""
 
     failed: int = 0  # lines of failed attempts
-    struck: dict[int, FaultRecord] = msgspec.field(default_factory=dict)  # by attempt, the last line of each
-    told: set[int] = msgspec.field(default_factory=set)  # attempts that failed
-    injected: set[int] = msgspec.field(default_factory=set)  # attempts that failed by a fault, as is said
-    ends: list[TaskRecord] = msgspec.field(default_factory=list)
+    struck: tuple[FaultRecord, ...] = ()
+    told: frozenset[int] = frozenset()  # attempts that failed
+    injected: frozenset[int] = frozenset()  # attempts that failed by a fault, as is said
+    ends: tuple[TaskRecord, ...] = ()
     last: FailureRecord | None = None  # its last line in failures.jsonl
 
 
@@ -92,7 +91,8 @@ class _Look:
             yield from (f"{record.key}: {words}" for words in story(known, record))
             known.last = record
         elif isinstance(record, FaultRecord):
-            self.tasks.setdefault(record.key, _Task()).struck[record.attempt] = record
+            known = self.tasks.setdefault(record.key, _Task())
+            known.struck = (*known.struck, record)
             self.has_faults = True
 
     # --- a line ------------------------------------------------------------------------------------------
@@ -101,9 +101,9 @@ class _Look:
         self.failures += 1
         self.injected += record.injected
         if record.attempt is not None:
-            known.told.add(record.attempt)
+            known.told |= {record.attempt}
             if record.injected:
-                known.injected.add(record.attempt)
+                known.injected |= {record.attempt}
         before = known.last
         if record.action is None or not record.reason or record.exception is None:
             yield f"line {record.seq} says not what failed, or not what follows"
@@ -124,7 +124,7 @@ class _Look:
         if record.replaces != before and not (is_new and record.replaces is None):
             said = f"it had ended before, {before}" if before else "it had not ended before"
             yield f"{record.key}: its end, {record.state}, replaces {record.replaces}, but {said}"
-        known.ends.append(record)
+        known.ends = (*known.ends, record)
 
     # --- a task, and all -----------------------------------------------------------------------------------
 
@@ -161,11 +161,12 @@ class _Look:
 
 def _accounted(known: _Task) -> Iterator[str]:
     """See whether each fault made its attempt fail, and each injected failure has its fault."""
-    for attempt in sorted(known.injected - known.struck.keys()):
+    struck = {each.attempt: each for each in known.struck}  # the last line of each
+    for attempt in sorted(known.injected - struck.keys()):
         yield f"attempt {attempt} failed by a fault, but none was injected"
     ended = bool(known.ends) and known.ends[-1].state != "cancelled"
     upstream = known.last is not None and known.last.outcome == "upstream"
-    for attempt, fault in sorted(known.struck.items()):
+    for attempt, fault in sorted(struck.items()):
         harmless = fault.event == "withdrawn" or fault.fault in HARMLESS
         if ended and not harmless and not upstream and attempt not in known.told:
             yield f"{fault.fault} was injected into attempt {attempt}, but that did not fail"

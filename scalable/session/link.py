@@ -57,18 +57,18 @@ class Link:
         self._plan = plan
         self._journal = journal
         self._settings = settings
-        self._for_tests = terms
+        self._terms = terms
         self._running: Running | None = None
         self._client: ScalableClient | None = None
         self._attached = False
-        self._terms: dict[str, Any] = {}
+        self._told: dict[str, Any] = {}  # what the supervisor is told of the session
         self._counts: dict[str, int] = {}
         self._echoes: dict[str, asyncio.Event] = {}
         self.stopped: str | None = None  # why the supervisor stopped the session
 
     def open(self, environ: Mapping[str, str]) -> ScalableClient:
         """Start and connect everything; raises ``SessionError`` where that cannot be done."""
-        retries = self._for_tests.retries
+        retries = self._terms.retries
         orders = Orders(self._manifest, self._plan, self._journal.run_id, self._settings, retries=retries)
         default = orders.default()  # a wrong policy is found before anything starts
         self._running = provider(self._plan.provider)(self._manifest, self._plan, environ)
@@ -89,12 +89,12 @@ class Link:
             msg = f"the scheduler takes no plugins, and scalable works inside it: {error}"
             raise SessionError(msg) from error
         client._secret = secrets.token_hex(16)  # noqa: SLF001 - as below
-        self._terms = {
+        self._told = {
             "client": client.id,
             "secret": client._secret,  # noqa: SLF001 - as below
             "default": default,
             "owner": owner,
-            "waits": self._for_tests.waits,
+            "waits": self._terms.waits,
             "max_failures": self._plan.max_failures,
         }
         client.sync(self._introduce)
@@ -109,7 +109,7 @@ class Link:
         # Before the supervisor knows the session: an event that nobody listens to is lost.
         client._event_handlers.pop(topic(run_id), None)  # noqa: SLF001 - Dask would not subscribe once more
         client.subscribe_topic(topic(run_id), self._heard)
-        await client.scheduler.scalable_attach(run_id=run_id, **self._terms)
+        await client.scheduler.scalable_attach(run_id=run_id, **self._told)
 
     def overview(self) -> dict[str, int]:
         """How many tasks are in which state; empty while the scheduler can't be asked."""
@@ -182,9 +182,13 @@ class Link:
 
     def _do(self, requests: list[dict[str, Any]]) -> None:
         for request in requests:
-            if self._running is not None:
-                do = {"replace": self._running.replace, "kill": self._running.kill}[request["what"]]
-                do(request["worker"])
+            if self._running is None:
+                continue
+            match request["what"]:
+                case "replace":
+                    self._running.replace(request["worker"])
+                case "kill":
+                    self._running.kill(request["worker"])
 
     def _detach(self) -> None:
         """Fetch the last records, and let the supervisor forget the session."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -37,6 +37,9 @@ def scalable_session(
     hold, ``retries=False`` lets every task fail at its first failure.
     """
     mark = request.node.get_closest_marker(MARK)
+    if mark is not None and mark.args:
+        msg = f"the mark {MARK} takes keywords only, such as manifest={str(mark.args[0])!r}"
+        raise pytest.UsageError(msg)
     monkeypatch.setenv("SCALABLE_RUNS_DIR", str(tmp_path / "runs"))
     monkeypatch.setenv("SCALABLE_CACHE_DIR", str(tmp_path / "cache"))
     session = _made(**(mark.kwargs if mark is not None else {}))
@@ -54,7 +57,7 @@ def _made(
     processes: bool = False,
     waits: bool = False,
     retries: bool = True,
-) -> Any:
+) -> ScalableSession:
     from scalable import ScalableSession
     from scalable.manifest import from_mapping, load
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from distributed.core import Status
 from live import PATIENCE_S, inc, start
 
 from scalable import Retry, WorkerLost
 from scalable.engine.worker.blackbox import SLOTS, BlackBox, begun, read, remove
+from scalable.engine.worker.warden import Warden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,3 +78,35 @@ def test_a_task_that_kills_at_once_is_blamed_and_the_one_before_it_is_not(lone):
     assert {line["key"] for line in lone.lines("failures")} == {
         line["key"] for line in lone.lines("tasks", state="failed")
     }
+
+
+def test_a_nanny_that_closes_leaves_no_box_and_one_that_goes_on_is_wrapped_by_no_warden_of_the_past():
+    class Nanny:
+        name = address = NANNY
+        memory_manager = SimpleNamespace(_last_terminated_pid=0)
+        status = Status.running
+
+        def __init__(self):
+            self.handlers: dict[str, object] = {}
+
+        async def kill(self) -> None:
+            """Do nothing."""
+
+        async def _on_worker_exit(self, exitcode: int) -> None:
+            """Do nothing."""
+
+    async def look() -> None:
+        nanny = Nanny()
+        for _session in range(3):
+            warden = Warden()
+            warden.setup(nanny)  # type: ignore[arg-type]
+            warden.teardown(nanny)  # type: ignore[arg-type]
+        assert nanny.kill.__func__ is Nanny.kill
+        warden.setup(nanny)  # type: ignore[arg-type]
+        nanny.status = Status.closing
+        warden.teardown(nanny)  # type: ignore[arg-type]
+        BlackBox.create(NANNY).enter(1)
+        await nanny.kill()
+        assert read(NANNY) is None
+
+    asyncio.run(look())

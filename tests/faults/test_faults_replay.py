@@ -12,7 +12,7 @@ from scalable.errors import PlanError
 from scalable.faults.decide import Call, Fault, decide
 from scalable.faults.plan import FaultPlan
 from scalable.faults.record import MOST_KEPT, Recorder
-from scalable.faults.replay import read, replay_of
+from scalable.faults.replay import read, received, replay_of
 
 
 def call(number):
@@ -100,6 +100,7 @@ def test_a_full_buffer_says_so_and_replays_what_it_has():
         noted(recorder, number, 1, Fault(kind="raise", error=f"E{number}") if number % 2 else None)
     summary, pattern = recorder.dump(), recorder.dump("pattern")
     assert (summary["wrapped"], summary["total_calls"], pattern["pattern"]) == (True, 5, "XOX")
+    assert summary["pattern_length"] == 3
     replay = replay_of(pattern)
     assert [replay.at(number, 1) for number in (1, 2, 3)] == [("raise", "E3"), None, ("raise", "E5")]
     assert replay == replay_of(recorder.dump("records"))
@@ -115,6 +116,22 @@ def test_the_newest_of_a_recording_can_be_had_alone():
     assert recorder.dump("pattern", 2)["pattern"] == "OX"
     assert len(recorder.dump("records", 2)["records"]) == 2
     assert replay_of(recorder.dump("records", 2)).at(2, 1) == ("raise", "OSError")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"calls": 0, "faults": {"1.1": ["raise", None]}},
+        {"calls": 1, "faults": {}},
+        {"calls": 1, "faults": {"1.1": ["random", None]}},
+        {"calls": 1},
+        "nothing",
+    ],
+)
+def test_what_another_process_sends_is_checked_before_it_is_in_force(fields):
+    with pytest.raises(PlanError):
+        received(fields)
+    assert received({"calls": 1, "faults": {"1.1": ["raise", "KeyError"]}}).at(2, 1) == ("raise", "KeyError")
 
 
 @pytest.mark.parametrize("count", [0, -1, True, "two", 1.5])

@@ -10,6 +10,7 @@ from scalable.errors import PlanError
 from scalable.faults.plan import FaultPlan, Target
 from scalable.faults.replay import Replay
 from scalable.faults.setting import CHANGES, Setting
+from scalable.manifest.faults import FaultsModel
 
 REPLAY = Replay(3, {"1.1": ("raise", "KeyError")})
 KILLS = FaultPlan(kind="memory", first=2, seed=5, target=Target(task="fit"), budget=3)
@@ -85,3 +86,10 @@ WRONG = {
 def test_a_bad_value_is_refused(setting, name, value):
     with pytest.raises(PlanError):
         CHANGES[name](setting, value)
+
+
+def test_the_faults_of_a_manifest_have_the_fields_and_defaults_of_a_plan():
+    written, plan = FaultsModel(first=1), FaultPlan(first=1)
+    assert written.build() == plan
+    assert written.__struct_fields__ == plan.__struct_fields__
+    assert written.target.__struct_fields__ == plan.target.__struct_fields__

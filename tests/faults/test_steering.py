@@ -13,6 +13,7 @@ import pytest
 from live import PATIENCE_S, inc, isolated, start, touch_and_wait, until
 
 from scalable import FaultPlan, PlanError, Retry, SessionError, cacheable
+from scalable.engine.messages import AIMED
 from scalable.faults.plan import Target
 from scalable.journal.check import check
 from scalable.session.remote import Door, faults_of
@@ -160,6 +161,107 @@ def test_a_block_within_another_counts_and_the_outer_one_goes_on_afterwards(live
         assert isinstance(live.client.submit(inc, 1).exception(PATIENCE_S), KeyError)
     assert live.client.submit(inc, 1).result(PATIENCE_S) == 2
     assert live.supervisor.injection._sessions == {}
+
+
+def test_what_an_inner_block_left_over_is_struck_by_the_outer_one(live, tmp_path):
+    gate = tmp_path / "gate"
+    with live.client.inject(FaultPlan(probability=1)):
+        with live.client.inject(FaultPlan(probability=0)):
+            tasks = waiting(live, gate)
+            ran = begun(gate)
+        gate.touch()
+        assert failed(tasks) == [place for place in range(MANY) if place not in ran]
+
+
+def test_a_block_ends_its_own_plan_whichever_ends_first(live):
+    outer, inner = (
+        live.client.inject(FaultPlan(first=9, errors=(name,))) for name in ("KeyError", "OSError")
+    )
+    outer.__enter__(), inner.__enter__()
+    outer.__exit__(None, None, None)
+    assert list(live.client.faults.status()["errors"]) == ["OSError"]
+    inner.__exit__(None, None, None)
+    assert not live.client.faults.status()["enabled"]
+
+
+def test_a_change_leaves_counts_and_budget_also_where_all_calls_are_over(live):
+    with live.client.inject(FaultPlan(probability=1, budget=1)):
+        assert live.client.submit(inc, 1, key="first").exception(PATIENCE_S) is not None
+        until(lambda: "first" not in live.supervisor.tracked)
+        status = live.client.faults.toggle(on=True)
+        assert (status["calls"], status["faults"]) == (1, 1)
+        assert live.client.submit(inc, 1, key="second").result(PATIENCE_S) == 2
+
+
+class Answers:
+    """Workers' answers to changes, held back; a task that runs looks as if its start was not told yet."""
+
+    def __init__(self, live, monkeypatch):
+        self.live, self.told = live, []
+        self.injection = live.supervisor.injection
+        monkeypatch.setattr("scalable.engine.scheduler.injection.AIM_TIMEOUT_S", 0.1)
+        handlers = live.client.cluster.scheduler.stream_handlers
+        monkeypatch.setitem(handlers, AIMED, lambda **answer: self.told.append(answer))
+        sent = self.injection._sent
+        monkeypatch.setattr(self.injection, "_sent", lambda session: sent(session) or self.running(session))
+
+    def running(self, session):
+        tasks = self.live.supervisor.scheduler.tasks
+        return [(tasks[key], each) for key, each in self.live.supervisor.tracked.items() if key in tasks]
+
+    def come(self, number):
+        """Let so many come, in their order, as soon as they were given."""
+        until(lambda: len(self.told) == number)
+        for answer in self.told:
+            self.live.client.sync(self._comes, answer)
+        assert self.injection._aiming == {}
+
+    async def _comes(self, answer):
+        self.injection.aimed(**answer)
+
+
+@pytest.fixture
+def answers(live, monkeypatch):
+    return Answers(live, monkeypatch)
+
+
+def test_an_attempt_that_began_before_a_change_is_accounted_for_also_when_it_is_over(live, answers, tmp_path):
+    live.client.faults.probability(1)
+    task = live.client.submit(touch_and_wait, tmp_path / "ran0", gate=tmp_path / "gate", key="over")
+    until(lambda: begun(tmp_path / "gate"))
+    assert live.client.faults.toggle(on=True)["faults"] == 1
+    (tmp_path / "gate").touch()
+    task.result(PATIENCE_S)
+    del task
+    until(lambda: "over" not in live.supervisor.tracked)
+    answers.come(1)
+    assert live.client.faults.status()["faults"] == 0
+    assert [line["event"] for line in live.told("faults", number=2)] == ["injected", "withdrawn"]
+
+
+def test_an_attempt_that_began_before_two_changes_keeps_what_it_had_before_both(live, answers, tmp_path):
+    live.client.faults.probability(1)
+    task = live.client.submit(touch_and_wait, tmp_path / "ran0", gate=tmp_path / "gate")
+    until(lambda: begun(tmp_path / "gate"))
+    live.client.faults.toggle(on=True)
+    live.client.faults.errors(["KeyError"])
+    answers.come(2)
+    assert live.supervisor.tracked[task.key].fault is None
+    assert live.client.faults.status()["faults"] == 0
+    (tmp_path / "gate").touch()
+    task.result(PATIENCE_S)
+
+
+def test_nobody_waits_for_the_answer_of_a_worker_that_is_gone(live, answers, tmp_path):
+    task = live.client.submit(touch_and_wait, tmp_path / "ran0", gate=tmp_path / "gate")
+    until(lambda: begun(tmp_path / "gate"))
+    live.client.faults.begin(FaultPlan(kind="delay", probability=1))
+    until(lambda: answers.told)
+    answers.injection.left(answers.told[0]["worker"])
+    assert answers.injection._aiming == {}
+    answers.come(1)  # too late to be heard
+    (tmp_path / "gate").touch()
+    task.result(PATIENCE_S)
 
 
 def test_who_does_not_know_the_secret_is_refused(processes):

@@ -87,6 +87,23 @@ telemetry: {runs_dir: runs-of-the-manifest}
 """
 
 
+POSITIONAL = """
+import pytest
+
+
+@pytest.mark.scalable("scalable.yaml")
+def test_a_workflow(scalable_session):
+    pass
+"""
+
+
+def test_a_mark_without_a_keyword_is_refused_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "test_workflow.py").write_text(POSITIONAL, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
+    assert "takes keywords only, such as manifest='scalable.yaml'" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_user_has_the_fixture_with_the_tasks_and_policies_of_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "test_workflow.py").write_text(TEST_OF_A_USER, encoding="utf-8")
     (tmp_path / "scalable.yaml").write_text(MANIFEST, encoding="utf-8")

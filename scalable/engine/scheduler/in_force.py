@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,7 +11,7 @@ from scalable.faults.record import Recorder
 from scalable.faults.setting import ANEW, CHANGES, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from distributed.scheduler import TaskState
 
@@ -20,16 +19,23 @@ if TYPE_CHECKING:
     from scalable.faults.decide import Fault
     from scalable.faults.plan import FaultPlan
 
+    Present = Callable[[], Iterable[tuple[TaskState, Tracked]]]
+
 __all__ = ["InForce", "SessionFaults", "in_order"]
 
-_INDEX = re.compile(r"(?<=-)\d{1,9}$")  # of an element of a map; the last part of a uuid is longer
+INDEX_DIGITS = 9
+"""At most, of an element of a map; the last part of a uuid is longer."""
 
 
 class InForce:
-    """A plan in force: its calls, numbered in the order of submission, and how often it struck."""
+    """A plan in force: its calls, numbered in the order of submission, and how often it struck.
 
-    def __init__(self, setting: Setting) -> None:
+    ``block`` is the name by which it ends before the run does.
+    """
+
+    def __init__(self, setting: Setting, block: str = "") -> None:
         self.setting = setting
+        self.block = block
         self.calls: dict[Any, Call] = {}
         self.struck = 0
         self.number = 0  # of the last call
@@ -39,6 +45,11 @@ class InForce:
     def plan(self) -> FaultPlan:
         """The plan itself."""
         return self.setting.plan
+
+    @property
+    def has_counted(self) -> bool:
+        """Whether it has numbered any call, also one that is over."""
+        return self.number > 0 or self._before < 1
 
     def take(self, state: TaskState, tracked: Tracked) -> None:
         """Number a call, if the plan is meant for it; one that has begun counts from 0 down."""
@@ -85,48 +96,60 @@ class SessionFaults:
             if self.recorder.enabled:
                 self._recorded.take(state, tracked)
 
-    def begin(self, plan: FaultPlan, present: Iterable[tuple[TaskState, Tracked]]) -> None:
-        """Let a plan count until :meth:`end`; the tasks that are present are its first calls."""
-        self.blocks.append(InForce(Setting.of(plan)))
-        self.take(present)
+    def begin(self, plan: FaultPlan, block: str, present: Present) -> None:
+        """Let a plan count until the :meth:`end` of its block; tasks that are present are its first calls.
 
-    def end(self) -> None:
-        """Go back to the plan before."""
-        if self.blocks:
-            self.blocks.pop()
+        ``present``, here and below, gives the tasks in order; it is asked only where they are needed.
+        """
+        self.blocks.append(InForce(Setting.of(plan), block))
+        self.take(present())
 
-    def change(self, name: str, value: Any, present: Iterable[tuple[TaskState, Tracked]]) -> None:
+    def end(self, block: str, present: Present) -> None:
+        """End the plan of a block; what is left of the tasks are calls of the one that counts now."""
+        self.blocks = [each for each in self.blocks if each.block != block]
+        if self.blocks or self.kept:
+            self.take(present())
+
+    def change(self, name: str, value: Any, present: Present) -> None:
         """Change the plan in force by hand; raises ``PlanError``, and then nothing has changed."""
         now = self.in_force
         changed = CHANGES[name](now.setting, value)
         self.kept = True
-        if name in ANEW or not now.calls:
-            fresh = InForce(changed)
-            self.blocks[-1:] = [fresh] if self.blocks else []
-            self.by_hand = self.by_hand if self.blocks else fresh
-            self.take(present)
-        else:
+        if name not in ANEW and now.has_counted:
             now.setting = changed
+            return
+        fresh = InForce(changed, now.block)
+        if self.blocks:
+            self.blocks[-1] = fresh
+        else:
+            self.by_hand = fresh
+        self.take(present())
 
-    def record(self, present: Iterable[tuple[TaskState, Tracked]], *, on: bool) -> None:
+    def record(self, present: Present, *, on: bool) -> None:
         """Begin to record, or stop; what was recorded is kept until :meth:`clear`."""
         if on and not self.recorder.enabled:
             self.kept = self.recorder.enabled = True
             self._number_anew(present)
         self.recorder.enabled = on
 
-    def clear(self, present: Iterable[tuple[TaskState, Tracked]]) -> None:
+    def clear(self, present: Present) -> None:
         """Forget what was recorded; its calls are counted from 1 again."""
         self.recorder.clear()
         self._number_anew(present)
 
-    def _number_anew(self, present: Iterable[tuple[TaskState, Tracked]]) -> None:
+    def _number_anew(self, present: Present) -> None:
         self._recorded = InForce(Setting())
-        for state, tracked in present:
+        for state, tracked in present():
             self._recorded.take(state, tracked)
 
     def note(
-        self, state: TaskState, tracked: Tracked, fault: Fault | None, worker: str | None, at: float
+        self,
+        state: TaskState,
+        tracked: Tracked,
+        attempt: int,
+        fault: Fault | None,
+        worker: str | None,
+        at: float,
     ) -> None:
         """Record what was decided about an attempt."""
         if not self.recorder.enabled:
@@ -135,7 +158,7 @@ class SessionFaults:
         self.recorder.note(
             fault,
             key=str(state.key),
-            attempt=tracked.task.attempt,
+            attempt=attempt,
             at=at,
             call=call.number if call is not None else 0,
             function=tracked.function,
@@ -169,16 +192,20 @@ class SessionFaults:
 
 def in_order(present: Iterable[tuple[TaskState, Tracked]]) -> list[tuple[TaskState, Tracked]]:
     """Sort tasks as they were submitted, as far as anybody can know."""
-    known = list(present)
+    named = [(*_parts(str(entry[0].key)), entry) for entry in present]
     first: dict[str, Any] = {}  # of the tasks whose keys differ in the last number only
-    for state, _ in known:
-        name = _INDEX.sub("", str(state.key))
+    for name, _, (state, _) in named:
         priority: Any = state.priority
         first[name] = min(first.get(name, priority), priority)
 
-    def place(entry: tuple[TaskState, Tracked]) -> Any:
-        state, _ = entry
-        name = _INDEX.sub("", str(state.key))
-        return first[name], int(str(state.key)[len(name) :] or 0), state.priority
+    def place(each: tuple[str, int, tuple[TaskState, Tracked]]) -> Any:
+        name, index, (state, _) = each
+        return first[name], index, state.priority
 
-    return sorted(known, key=place)
+    return [entry for _, _, entry in sorted(named, key=place)]
+
+
+def _parts(key: str) -> tuple[str, int]:
+    name, _, last = key.rpartition("-")
+    is_index = last.isdecimal() and len(last) <= INDEX_DIGITS
+    return (name, int(last)) if is_index else (key, 0)

@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +18,7 @@ from scalable.errors import PlanError
 from scalable.faults.decide import decide
 from scalable.faults.kinds import DESTRUCTIVE
 from scalable.faults.plan import plan_of
-from scalable.faults.replay import Replay, replay_of
+from scalable.faults.replay import received, replay_of
 from scalable.journal.records import FaultRecord, utc
 
 if TYPE_CHECKING:
@@ -32,19 +33,43 @@ if TYPE_CHECKING:
     from scalable.engine.scheduler.tracked import Tracked
     from scalable.faults.decide import Fault
     from scalable.faults.plan import FaultPlan
+    from scalable.faults.replay import Replay
 
 __all__ = ["Injection"]
 
 AIM_TIMEOUT_S = 5.0
 
 
-class _Aiming:
-    """Waits for workers to say which of their attempts had begun before a change."""
+@dataclass(slots=True)
+class _Change:
+    """An attempt that was sent, and is to have another fault than it was sent with, if it has not begun."""
 
-    def __init__(self, workers: Iterable[str]) -> None:
-        self.missing = set(workers)
-        self.begun: set[Any] = set()
+    state: TaskState
+    tracked: Tracked
+    attempt: int
+    before: Fault | None
+    after: Fault | None
+
+
+class _Aiming:
+    """A change that workers are told of, until each has said which of its attempts had begun before.
+
+    ``now`` counts the faults that are given by it; ``before`` counted those that are taken back.
+    """
+
+    def __init__(self, faults: SessionFaults, before: InForce) -> None:
+        self.faults = faults
+        self.before, self.now = before, faults.in_force
+        self.changes: dict[Any, _Change] = {}
+        self.missing: set[str] = set()
         self.done = asyncio.Event()
+
+    def heard(self, worker: str) -> bool:
+        """Note that a worker has answered, or is gone; returns whether it was the last."""
+        self.missing.discard(worker)
+        if not self.missing:
+            self.done.set()
+        return not self.missing
 
 
 class Injection:
@@ -92,16 +117,21 @@ class Injection:
         self, state: TaskState, tracked: Tracked, faults: SessionFaults | None, fault: Fault | None
     ) -> None:
         """Let an attempt have a fault, or none, and write down what changes by that."""
-        at, member = time.time(), self._member(state)
         before, tracked.fault = tracked.fault, fault
         order = (state.annotations or {}).get(ANNOTATION)
         if order is not None:
             order.pop(FAULT, None)
             if fault is not None:
                 order[FAULT] = msgspec.to_builtins(fault)
+        self._tell(_Change(state, tracked, tracked.task.attempt, before, fault), faults)
+
+    def _tell(self, change: _Change, faults: SessionFaults | None) -> None:
+        """Write down what an attempt has, and what it had."""
+        at, member, tracked = time.time(), self._member(change.state), change.tracked
+        worker = member.name if member is not None else None
         if faults is not None:
-            faults.note(state, tracked, fault, member.name if member is not None else None, at)
-        if (record := _record(state, tracked, fault, before, member, at)) is not None:
+            faults.note(change.state, tracked, change.attempt, change.after, worker, at)
+        if (record := _record(change, worker, at)) is not None:
             tracked.session.tell("faults", record)
 
     def _decided(self, state: TaskState, tracked: Tracked, now: InForce) -> Fault | None:
@@ -130,6 +160,8 @@ class Injection:
     async def steer(self, session: Session, command: str, value: Any) -> dict[str, Any]:
         """Obey a command about a session's faults; it holds for all attempts that begin from then on.
 
+        Those of a worker that does not answer for ``AIM_TIMEOUT_S`` may have begun, and keep what they have.
+
         Returns what is in force, or what was to be dumped. Raises ``PlanError``; then nothing has changed.
         """
         faults = self._sessions.get(session.run_id) or SessionFaults()
@@ -142,30 +174,33 @@ class Injection:
         else:
             self._sessions.pop(session.run_id, None)
         if command not in ("status", "record", "clear"):
-            await self._decide_again(session, faults, before)
+            await self._answers(self._decide_again(session, faults, before))
         return faults.status()
 
     def _obey(self, session: Session, faults: SessionFaults, command: str, value: Any) -> None:
+        def present() -> list[tuple[TaskState, Tracked]]:
+            return self._present(session)
+
         match command:
             case "status":
                 return
             case "begin":
-                plan = plan_of(value)
+                plan = plan_of(value["plan"])
                 self._may_kill(session, plan)
-                faults.begin(plan, self._present(session))
+                faults.begin(plan, value["block"], present)
             case "end":
-                faults.end()
+                faults.end(value, present)
             case "record":
-                faults.record(self._present(session), on=bool(value))
+                faults.record(present, on=bool(value))
             case "clear":
-                faults.clear(self._present(session))
+                faults.clear(present)
             case "replay":
-                replay = msgspec.convert(value, Replay) if value is not None else _recorded(faults)
+                replay = received(value) if value is not None else _recorded(faults)
                 plan = faults.in_force.setting.when(replay=replay).plan
                 self._may_kill(session, plan)
-                faults.change(command, replay, self._present(session))
+                faults.change(command, replay, present)
             case _:
-                faults.change(command, value, self._present(session))
+                faults.change(command, value, present)
 
     def _may_kill(self, session: Session, plan: FaultPlan) -> None:
         """Refuse, by ``PlanError``, a plan that kills processes which are not the session's."""
@@ -187,54 +222,83 @@ class Injection:
 
     # --- sent, and not begun -----------------------------------------------------------------------------
 
-    async def _decide_again(self, session: Session, faults: SessionFaults, before: InForce) -> None:
-        """Decide anew about what was sent; workers say what had begun, and that keeps what it has."""
-        sent = self._sent(session)
-        had = {state.key: tracked.fault for state, tracked in sent}
+    def _decide_again(self, session: Session, faults: SessionFaults, before: InForce) -> _Aiming:
+        """Decide anew about what was sent, and tell the workers; what had begun there keeps what it has."""
+        aiming = _Aiming(faults, before)
         messages: dict[str, list[Any]] = {}
-        for state, tracked in sent:
-            if faults.in_force is before and tracked.fault is not None:
+        for state, tracked in self._sent(session):
+            if aiming.now is before and tracked.fault is not None:
                 before.struck -= 1  # it is about to be decided again
-            fault = self._decided(state, tracked, faults.in_force)
-            if fault != tracked.fault and state.processing_on is not None:
-                self._give(state, tracked, faults, fault)
-                told = (state.key, None if fault is None else msgspec.to_builtins(fault))
-                messages.setdefault(state.processing_on.address, []).append(told)
-        begun = await self._aim(messages) if messages else set()
-        for state, tracked in sent:
-            if state.key in begun and self._supervisor.tracked.get(state.key) is tracked:
-                faults.in_force.struck -= tracked.fault is not None
-                self._give(state, tracked, faults, had[state.key])
+            fault = self._decided(state, tracked, aiming.now)
+            if fault == tracked.fault or state.processing_on is None:
+                continue
+            change = _Change(state, tracked, tracked.task.attempt, tracked.fault, fault)
+            aiming.changes[state.key] = change
+            told = (state.key, None if fault is None else msgspec.to_builtins(fault))
+            messages.setdefault(state.processing_on.address, []).append(told)
+            self._give(state, tracked, faults, fault)
+        self._aim(aiming, messages)
+        return aiming
 
     def _sent(self, session: Session) -> list[tuple[TaskState, Tracked]]:
-        """Tasks that workers have, and that are not known to have begun."""
-        return [
-            (state, tracked)
-            for state, tracked in self._present(session)
-            if state.state == "processing" and tracked.running_on is None
-        ]
+        """Tasks that workers have, and that are not known to have begun, in order."""
+        tracked = self._supervisor.tracked
+        return in_order(
+            (state, each)
+            for worker in self._supervisor.scheduler.workers.values()
+            for state in worker.processing
+            if (each := tracked.get(state.key)) is not None
+            and each.session is session
+            and each.running_on is None
+        )
 
-    async def _aim(self, messages: dict[str, list[Any]]) -> set[Any]:
-        """Tell workers what is to strike; returns the keys of attempts that had begun before."""
-        token, streams = uuid.uuid4().hex, self._supervisor.scheduler.stream_comms
-        self._aiming[token] = aiming = _Aiming(address for address in messages if address in streams)
-        for address in list(aiming.missing):
-            streams[address].send({"op": AIM, "token": token, "faults": messages[address]})
-        try:
-            with suppress(TimeoutError):  # one that is stuck, or dies just now, begins nothing
-                if aiming.missing:
-                    await asyncio.wait_for(aiming.done.wait(), AIM_TIMEOUT_S)
-        finally:
-            del self._aiming[token]
-        return aiming.begun
+    def _aim(self, aiming: _Aiming, messages: dict[str, list[Any]]) -> None:
+        """Tell workers what is to strike."""
+        scheduler = self._supervisor.scheduler
+        aiming.missing.update(messages.keys() & scheduler.stream_comms.keys())
+        if not aiming.missing:
+            return
+        token = uuid.uuid4().hex
+        self._aiming[token] = aiming
+        for address in aiming.missing:
+            scheduler.worker_send(address, {"op": AIM, "token": token, "faults": messages[address]})
+
+    async def _answers(self, aiming: _Aiming) -> None:
+        """Wait for the workers' answers; a late one still counts."""
+        if aiming.missing:
+            with suppress(TimeoutError):  # one that is stuck begins nothing
+                await asyncio.wait_for(aiming.done.wait(), AIM_TIMEOUT_S)
 
     def aimed(self, token: str, begun: list[Any], worker: str) -> None:
         """Handle a worker's answer."""
-        if (aiming := self._aiming.get(token)) is not None:
-            aiming.begun.update(begun)
-            aiming.missing.discard(worker)
-            if not aiming.missing:
-                aiming.done.set()
+        if (aiming := self._aiming.get(token)) is None:
+            return
+        if aiming.heard(worker):
+            del self._aiming[token]
+        for key in begun:
+            if (change := aiming.changes.pop(key, None)) is not None:
+                self._keeps(key, change, aiming)
+
+    def left(self, worker: str) -> None:
+        """Wait no more for a worker that is gone."""
+        self._aiming = {token: each for token, each in self._aiming.items() if not each.heard(worker)}
+
+    def _keeps(self, key: Any, change: _Change, aiming: _Aiming) -> None:
+        """Let an attempt that had begun before a change keep what it had."""
+        aiming.now.struck -= change.after is not None
+        if aiming.now is aiming.before:
+            aiming.now.struck += change.before is not None
+        later = (each.changes.get(key) for each in self._aiming.values() if each is not aiming)
+        for other in later:
+            if other is not None and (other.tracked, other.attempt) == (change.tracked, change.attempt):
+                other.before = change.before  # and its answer, which follows, says that it keeps this
+                return
+        tracked = change.tracked
+        if tracked.task.attempt == change.attempt and self._supervisor.tracked.get(key) is tracked:
+            self._give(change.state, tracked, aiming.faults, change.before)
+        else:  # it is over meanwhile
+            kept = replace(change, before=change.after, after=change.before)
+            self._tell(kept, aiming.faults)
 
 
 def _recorded(faults: SessionFaults) -> Replay:
@@ -245,26 +309,20 @@ def _recorded(faults: SessionFaults) -> Replay:
         raise PlanError(msg) from error
 
 
-def _record(
-    state: TaskState,
-    tracked: Tracked,
-    fault: Fault | None,
-    before: Fault | None,
-    member: Member | None,
-    at: float,
-) -> FaultRecord | None:
+def _record(change: _Change, worker: str | None, at: float) -> FaultRecord | None:
     """The line of ``faults.jsonl`` for a fault that an attempt has got, or has not any more."""
-    about = fault or before
-    if about is None or (fault is None and about.attempt != tracked.task.attempt):
+    fault, tracked = change.after, change.tracked
+    about = fault or change.before
+    if about is None or about.attempt != change.attempt:
         return None  # the fault of an attempt that is over
     return FaultRecord(
         at=utc(at),
         event="withdrawn" if fault is None else "injected",
-        key=key_text(state.key),
+        key=key_text(change.state.key),
         task=tracked.spec.task,
         function=tracked.function,
         attempt=about.attempt,
         fault=about.kind,
         error=about.error,
-        worker=member.name if member is not None else None,
+        worker=worker,
     )

@@ -245,6 +245,7 @@ class Supervisor(SchedulerPlugin):
         """Dask calls it when a worker is gone, after its tasks were taken back."""
         self.repairs.gone(worker)
         self.losses.left(worker)
+        self.injection.left(worker)
 
     def tell_all(self, record: Any) -> None:
         """Tell every session what happened to a worker."""

@@ -58,8 +58,11 @@ class Warden(NannyPlugin):
         self._look.stop()
         nanny.handlers.pop("scalable_running", None)
         nanny._on_worker_exit = self._go_on  # type: ignore[method-assign] # noqa: SLF001
-        self._kill = nanny.kill
-        nanny.kill = self._kill_and_tidy  # type: ignore[method-assign]
+        if (
+            nanny.status == Status.closing
+        ):  # else another session's warden may take over: wrapped once is enough
+            self._kill = nanny.kill
+            nanny.kill = self._kill_and_tidy  # type: ignore[method-assign]
 
     async def _kill_and_tidy(self, *args: Any, **kwargs: Any) -> None:
         """End the worker of a nanny that closes; one that was stuck could not tidy up itself."""
