@@ -6,6 +6,7 @@ Both are in a file of the run's directory, which nobody else can read, and which
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,9 @@ def open_for(run_dir: Path, run_id: str, client: Client, secret: str) -> None:
     """Write down how the run is reached."""
     address = str(client.scheduler.address)  # type: ignore[union-attr]
     found = {name: getattr(client.security, name, None) for name in TLS}
-    door = Door(run_id, address, secret, {name: path for name, path in found.items() if path})
+    # Dask may hold the text of a key in the place of its file: that goes nowhere.
+    files = {name: path for name, path in found.items() if path and os.path.isfile(path)}  # noqa: PTH113
+    door = Door(run_id, address, secret, files)
     with suppress(OSError):  # the run goes on, as it does without a journal
         rundir.replace_file(run_dir / FILE, msgspec.json.encode(door))
 
@@ -77,9 +80,12 @@ def faults_of(run_dir: Path) -> Faults:
 def _read(run_dir: Path) -> Door:
     try:
         info = rundir.read_info(run_dir)
-        if rundir.effective_status(info) != "running" or not (run_dir / FILE).exists():
+        if rundir.effective_status(info) != "running":
             raise over(info.run_id)
         return msgspec.json.decode((run_dir / FILE).read_bytes(), type=Door)
+    except FileNotFoundError as error:
+        msg = f"{run_dir.name} cannot be reached: it ends just now, or could not write its {FILE}"
+        raise SessionError(msg) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         msg = f"{run_dir.name} cannot be reached: {reason}"

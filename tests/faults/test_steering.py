@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from stat import S_IMODE
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from scalable import FaultPlan, PlanError, Retry, SessionError, cacheable
 from scalable.engine.messages import AIMED
 from scalable.faults.plan import Target
 from scalable.journal.check import check
-from scalable.session.remote import Door, faults_of
+from scalable.session.remote import Door, faults_of, open_for
 
 MANY = 40
 SOON = Retry(retries=8, base=0.01, jitter="none")
@@ -348,3 +349,14 @@ def test_faults_of_the_manifest_strike_and_its_plan_says_so(tmp_path):
         tasks = [client.submit(inc, each, task="fit") for each in range(2)]
         assert [type(each.exception(PATIENCE_S)).__name__ for each in tasks] == ["NoneType", "KeyError"]
     assert check(session.run_dir).injected == 1
+
+
+def test_the_door_of_a_run_names_files_of_keys_and_never_holds_a_key(tmp_path):
+    (tmp_path / "ca.pem").touch()
+    security = SimpleNamespace(
+        tls_ca_file=str(tmp_path / "ca.pem"), tls_client_cert="-----BEGIN CERTIFICATE-----\n" + "A" * 9000
+    )
+    client = SimpleNamespace(scheduler=SimpleNamespace(address="tls://h:1"), security=security)
+    open_for(tmp_path, "run", client, "secret")
+    door = msgspec.json.decode((tmp_path / "control.json").read_bytes(), type=Door)
+    assert door == Door("run", "tls://h:1", "secret", {"tls_ca_file": str(tmp_path / "ca.pem")})
