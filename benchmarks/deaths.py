@@ -19,7 +19,7 @@ from rich.table import Table
 
 from scalable import Retry, ScalableSession
 
-WORKERS, INNOCENT, GUILTY, WORK_S, PATIENCE_S = 2, 60, 4, 0.05, 120.0
+WORKERS, INNOCENT, GUILTY, WORK_S, PATIENCE_S = 2, 60, 4, 0.05, 60.0
 MASSACRES, PAUSE_S = 10, 0.5
 
 
@@ -79,7 +79,8 @@ def run(client: Any, guilty: Callable[[int], None] | None, **policy: Any) -> Cou
     if guilty is None:
         massacre(client)
     try:
-        wait(good + bad, timeout=PATIENCE_S)
+        with client.as_current():
+            wait(good + bad, timeout=PATIENCE_S)
     except TimeoutError:
         print(f"not over after {PATIENCE_S:.0f} s: {sum(not each.done() for each in good + bad)} of them")
     tasks = client.cluster.scheduler.tasks
