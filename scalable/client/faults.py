@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -89,18 +90,22 @@ class Faults:
 
     def begin(self, plan: FaultPlan) -> dict[str, Any]:
         """Strike by a plan until the run ends."""
+        return self._begin(plan, "")
+
+    def _begin(self, plan: FaultPlan, block: str) -> dict[str, Any]:
         check_errors(plan.raised)
-        return self._send("begin", msgspec.to_builtins(plan))
+        return self._send("begin", {"plan": msgspec.to_builtins(plan), "block": block})
 
     @contextmanager
     def injected(self, plan: FaultPlan) -> Iterator[None]:
         """Strike by a plan within a block."""
-        self.begin(plan)
+        block = uuid.uuid4().hex  # threads may have blocks that do not lie in one another
+        self._begin(plan, block)
         try:
             yield
         finally:
             with suppress(SessionError):  # closed meanwhile: nothing strikes any more
-                self._send("end", None)
+                self._send("end", block)
 
 
 def over(run_id: str) -> SessionError:

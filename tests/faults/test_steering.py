@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from stat import S_IMODE
 
@@ -160,6 +162,57 @@ def test_a_block_within_another_counts_and_the_outer_one_goes_on_afterwards(live
         assert isinstance(live.client.submit(inc, 1).exception(PATIENCE_S), KeyError)
     assert live.client.submit(inc, 1).result(PATIENCE_S) == 2
     assert live.supervisor.injection._sessions == {}
+
+
+def test_threads_have_blocks_that_need_not_lie_in_one_another(live):
+    first = live.client.inject(FaultPlan(probability=1, errors=("KeyError",)))
+    second = live.client.inject(FaultPlan(probability=1, errors=("ValueError",)))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert isinstance(live.client.submit(inc, 1).exception(PATIENCE_S), ValueError)
+    second.__exit__(None, None, None)
+    assert live.client.submit(inc, 1).result(PATIENCE_S) == 2
+
+
+def test_commands_while_short_tasks_come_and_go_leave_each_fault_accounted_for(live):
+    faults, over = live.client.faults, threading.Event()
+
+    def steers(seed):
+        luck = random.Random(seed)
+        while not over.is_set():
+            luck.choice((faults.toggle, faults.reset, lambda: faults.probability(luck.random())))()
+
+    threads = [threading.Thread(target=steers, args=(seed,)) for seed in range(3)]
+    for each in threads:
+        each.start()
+    for _ in range(4):  # what is wrong would be in the journal, which the fixture looks at
+        live.client.collect(live.client.map(inc, range(200), retry=SOON), progress=False)
+    over.set()
+    for each in threads:
+        each.join()
+
+
+def test_a_budget_goes_on_across_changes_that_do_not_count_anew(live):
+    with live.client.inject(FaultPlan(probability=1, budget=5)):
+        for _ in range(3):
+            live.client.collect(live.client.map(inc, range(3)), progress=False)
+            live.client.faults.toggle(on=False)
+            live.client.faults.toggle(on=True)
+        status = live.client.faults.status()
+    assert (status["calls"], status["faults"]) == (9, 5)
+    assert len(live.lines("failures", event="attempt_failed")) == 5
+
+
+def test_what_did_not_strike_is_not_taken_from_the_budget(live, tmp_path):
+    gate = tmp_path / "gate"
+    tasks = waiting(live, gate)
+    with live.client.inject(FaultPlan(probability=1, budget=5)):
+        with live.client.inject(FaultPlan(probability=0)):
+            assert live.client.faults.status()["faults"] == 0
+        gate.touch()
+        assert len(failed(tasks)) == 5
+        assert live.client.faults.status()["faults"] == 5
 
 
 def test_who_does_not_know_the_secret_is_refused(processes):

@@ -28,8 +28,9 @@ _INDEX = re.compile(r"(?<=-)\d{1,9}$")  # of an element of a map; the last part 
 class InForce:
     """A plan in force: its calls, numbered in the order of submission, and how often it struck."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, block: str = "") -> None:
         self.setting = setting
+        self.block = block  # that it belongs to
         self.calls: dict[Any, Call] = {}
         self.struck = 0
         self.number = 0  # of the last call
@@ -85,28 +86,27 @@ class SessionFaults:
             if self.recorder.enabled:
                 self._recorded.take(state, tracked)
 
-    def begin(self, plan: FaultPlan, present: Iterable[tuple[TaskState, Tracked]]) -> None:
-        """Let a plan count until :meth:`end`; the tasks that are present are its first calls."""
-        self.blocks.append(InForce(Setting.of(plan)))
+    def begin(self, plan: FaultPlan, block: str, present: Iterable[tuple[TaskState, Tracked]]) -> None:
+        """Let a plan count until its block ends; the tasks that are present are its first calls."""
+        self.blocks.append(InForce(Setting.of(plan), block))
         self.take(present)
 
-    def end(self) -> None:
-        """Go back to the plan before."""
-        if self.blocks:
-            self.blocks.pop()
+    def end(self, block: str) -> None:
+        """Let the plan of a block count no more."""
+        self.blocks = [each for each in self.blocks if each.block != block]
 
     def change(self, name: str, value: Any, present: Iterable[tuple[TaskState, Tracked]]) -> None:
         """Change the plan in force by hand; raises ``PlanError``, and then nothing has changed."""
         now = self.in_force
         changed = CHANGES[name](now.setting, value)
         self.kept = True
-        if name in ANEW or not now.calls:
-            fresh = InForce(changed)
+        if name in ANEW:
+            fresh = InForce(changed, now.block)
             self.blocks[-1:] = [fresh] if self.blocks else []
             self.by_hand = self.by_hand if self.blocks else fresh
-            self.take(present)
         else:
             now.setting = changed
+        self.take(present)  # also those from before anybody looked, or from a block within
 
     def record(self, present: Iterable[tuple[TaskState, Tracked]], *, on: bool) -> None:
         """Begin to record, or stop; what was recorded is kept until :meth:`clear`."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,7 @@ from scalable.faults.replay import Replay, replay_of
 from scalable.journal.records import FaultRecord, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from distributed.scheduler import TaskState
 
@@ -38,12 +38,23 @@ __all__ = ["Injection"]
 AIM_TIMEOUT_S = 5.0
 
 
-class _Aiming:
-    """Waits for workers to say which of their attempts had begun before a change."""
+class _Asked(NamedTuple):
+    """What an attempt that a worker has, and may not have begun, is to have from now on."""
 
-    def __init__(self, workers: Iterable[str]) -> None:
-        self.missing = set(workers)
-        self.begun: set[Any] = set()
+    run: int  # Dask's number of it
+    tracked: Tracked
+    fault: Fault | None
+    had: Fault | None
+    by: InForce  # where the new fault counts
+    before: InForce | None  # where the old one did
+    faults: SessionFaults
+
+
+class _Aiming:
+    """Waits for workers to say which of their attempts a change still reached."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, dict[Any, _Asked]] = {}  # by worker, of those that have not answered
         self.done = asyncio.Event()
 
 
@@ -70,7 +81,11 @@ class Injection:
         """Decide about an attempt that Dask gives to a worker; its message, not yet sent, takes the fault."""
         faults = self._sessions.get(tracked.session.run_id) if self._sessions else None
         if faults is not None:
-            self._give(state, tracked, faults, self._decided(state, tracked, faults.in_force))
+            if tracked.fault is not None and tracked.fault.attempt == tracked.task.attempt:
+                _release(tracked)  # it was sent elsewhere before, and did not begin there
+            fault = self._decided(state, tracked, faults.in_force)
+            self._give(state, tracked, faults, fault)
+            tracked.struck_by = faults.in_force if fault is not None else None
         elif tracked.fault is not None:
             self._give(state, tracked, None, None)
 
@@ -133,7 +148,6 @@ class Injection:
         Returns what is in force, or what was to be dumped. Raises ``PlanError``; then nothing has changed.
         """
         faults = self._sessions.get(session.run_id) or SessionFaults()
-        before = faults.in_force
         if command == "dump":
             return faults.recorder.dump(**value)
         self._obey(session, faults, command, value)
@@ -142,7 +156,7 @@ class Injection:
         else:
             self._sessions.pop(session.run_id, None)
         if command not in ("status", "record", "clear"):
-            await self._decide_again(session, faults, before)
+            await self._decide_again(session, faults)
         return faults.status()
 
     def _obey(self, session: Session, faults: SessionFaults, command: str, value: Any) -> None:
@@ -150,11 +164,11 @@ class Injection:
             case "status":
                 return
             case "begin":
-                plan = plan_of(value)
+                plan = plan_of(value["plan"])
                 self._may_kill(session, plan)
-                faults.begin(plan, self._present(session))
+                faults.begin(plan, value["block"], self._present(session))
             case "end":
-                faults.end()
+                faults.end(value)
             case "record":
                 faults.record(self._present(session), on=bool(value))
             case "clear":
@@ -187,24 +201,23 @@ class Injection:
 
     # --- sent, and not begun -----------------------------------------------------------------------------
 
-    async def _decide_again(self, session: Session, faults: SessionFaults, before: InForce) -> None:
-        """Decide anew about what was sent; workers say what had begun, and that keeps what it has."""
-        sent = self._sent(session)
-        had = {state.key: tracked.fault for state, tracked in sent}
-        messages: dict[str, list[Any]] = {}
-        for state, tracked in sent:
-            if faults.in_force is before and tracked.fault is not None:
-                before.struck -= 1  # it is about to be decided again
-            fault = self._decided(state, tracked, faults.in_force)
-            if fault != tracked.fault and state.processing_on is not None:
-                self._give(state, tracked, faults, fault)
-                told = (state.key, None if fault is None else msgspec.to_builtins(fault))
-                messages.setdefault(state.processing_on.address, []).append(told)
-        begun = await self._aim(messages) if messages else set()
-        for state, tracked in sent:
-            if state.key in begun and self._supervisor.tracked.get(state.key) is tracked:
-                faults.in_force.struck -= tracked.fault is not None
-                self._give(state, tracked, faults, had[state.key])
+    async def _decide_again(self, session: Session, faults: SessionFaults) -> None:
+        """Decide anew about what was sent; what a worker has begun meanwhile, or ended, keeps what it has."""
+        streams, now, aiming = self._supervisor.scheduler.stream_comms, faults.in_force, _Aiming()
+        self._without_the_gone(streams)
+        for state, tracked in self._sent(session):
+            address = state.processing_on.address if state.processing_on is not None else None
+            if address is None or address not in streams:  # it is about to be sent to another one
+                continue
+            before = _release(tracked)
+            fault = self._decided(state, tracked, now)
+            if fault != tracked.fault or self._is_asked(state.key, address):
+                asked = _Asked(state.run_id, tracked, fault, tracked.fault, now, before, faults)
+                aiming.asked.setdefault(address, {})[state.key] = asked
+            elif fault is not None:
+                tracked.struck_by = now
+        if aiming.asked:
+            await self._aim(aiming)
 
     def _sent(self, session: Session) -> list[tuple[TaskState, Tracked]]:
         """Tasks that workers have, and that are not known to have begun."""
@@ -214,27 +227,63 @@ class Injection:
             if state.state == "processing" and tracked.running_on is None
         ]
 
-    async def _aim(self, messages: dict[str, list[Any]]) -> set[Any]:
-        """Tell workers what is to strike; returns the keys of attempts that had begun before."""
+    async def _aim(self, aiming: _Aiming) -> None:
+        """Tell workers what is to strike, and wait until all have answered."""
         token, streams = uuid.uuid4().hex, self._supervisor.scheduler.stream_comms
-        self._aiming[token] = aiming = _Aiming(address for address in messages if address in streams)
-        for address in list(aiming.missing):
-            streams[address].send({"op": AIM, "token": token, "faults": messages[address]})
-        try:
-            with suppress(TimeoutError):  # one that is stuck, or dies just now, begins nothing
-                if aiming.missing:
-                    await asyncio.wait_for(aiming.done.wait(), AIM_TIMEOUT_S)
-        finally:
-            del self._aiming[token]
-        return aiming.begun
+        self._aiming[token] = aiming
+        for address, asked in aiming.asked.items():
+            told = [
+                (key, each.run, None if each.fault is None else msgspec.to_builtins(each.fault))
+                for key, each in asked.items()
+            ]
+            streams[address].send({"op": AIM, "token": token, "faults": told})
+        with suppress(TimeoutError):  # one that is stuck, or dies just now, begins nothing
+            await asyncio.wait_for(aiming.done.wait(), AIM_TIMEOUT_S)
 
-    def aimed(self, token: str, begun: list[Any], worker: str) -> None:
-        """Handle a worker's answer."""
-        if (aiming := self._aiming.get(token)) is not None:
-            aiming.begun.update(begun)
-            aiming.missing.discard(worker)
-            if not aiming.missing:
-                aiming.done.set()
+    def aimed(self, token: str, taken: list[Any], worker: str) -> None:
+        """Handle a worker's answer, which comes ahead of all that it says of these attempts afterwards."""
+        aiming = self._aiming.get(token)
+        if aiming is None:
+            return
+        took = set(taken)
+        for key, asked in aiming.asked.pop(worker, {}).items():
+            self._settled(key, asked, taken=key in took)
+        if not aiming.asked:
+            del self._aiming[token]
+            aiming.done.set()
+
+    def _settled(self, key: Any, asked: _Asked, *, taken: bool) -> None:
+        """Let an attempt have its new fault, or leave it with what it had."""
+        state, tracked = self._supervisor.attempts.current(key, asked.run)
+        if taken and state is not None and tracked is asked.tracked:
+            _release(tracked)
+            self._give(state, tracked, asked.faults, asked.fault)
+            tracked.struck_by = asked.by if asked.fault is not None else None
+            return
+        tracked = asked.tracked
+        asked.by.struck -= asked.fault is not None
+        kept = asked.had is not None and tracked.fault is asked.had
+        over = asked.had is not None and tracked.task.attempt > asked.had.attempt
+        if asked.before is not None and (kept or over):
+            asked.before.struck += 1
+            tracked.struck_by = asked.before if kept else tracked.struck_by
+
+    def _is_asked(self, key: Any, address: str) -> bool:
+        """Whether an earlier change of an attempt has not been answered yet."""
+        return any(key in each.asked.get(address, ()) for each in self._aiming.values())
+
+    def _without_the_gone(self, streams: Container[str]) -> None:
+        for token, aiming in list(self._aiming.items()):
+            for address in [each for each in aiming.asked if each not in streams]:
+                self.aimed(token, [], address)
+
+
+def _release(tracked: Tracked) -> InForce | None:
+    """Let the fault of an attempt not count any more; returns where it did."""
+    by, tracked.struck_by = tracked.struck_by, None
+    if by is not None:
+        by.struck -= 1
+    return by
 
 
 def _recorded(faults: SessionFaults) -> Replay:
