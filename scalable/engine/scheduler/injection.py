@@ -41,7 +41,7 @@ AIM_TIMEOUT_S = 5.0
 class _Asked(NamedTuple):
     """What an attempt that a worker has, and may not have begun, is to have from now on."""
 
-    run: int  # Dask's number of it
+    run: Any  # Dask's number of it
     tracked: Tracked
     fault: Fault | None
     had: Fault | None
