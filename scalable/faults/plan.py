@@ -95,10 +95,11 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         put(self, "at", _moments(self.at))
         if isinstance(self.replay, str | PathLike):
             put(self, "replay", read(self.replay))
+        put(self, "target", _target(self.target))
         self._check_kinds()
+        self._check_amounts()
         self._check_types()
         self._check_when()
-        self._check_amounts()
         for name in {*self.errors, *self.raised}:
             if not all(part.isidentifier() for part in name.split(".")):
                 _refuse("errors", f"{name!r} is no name of an exception")
@@ -141,15 +142,13 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             _refuse("kind", f"{destructive[0]!r} kills processes: it takes allow_destructive=True")
 
     def _check_types(self) -> None:
-        """Refuse what neither a manifest nor a file could hold: Python lets a caller give anything."""
+        """Refuse what no file could hold: Python lets a caller give anything."""
         for field in msgspec.structs.fields(type(self)):
             value = getattr(self, field.name)
             try:
-                found = msgspec.convert(value, field.type, from_attributes=field.name == "target")
+                msgspec.convert(msgspec.structs.asdict(value) if value is self.target else value, field.type)
             except msgspec.ValidationError as error:
                 _refuse(field.name, f"takes something else than {value!r:.60}: {error}")
-            if field.name == "target":
-                msgspec.structs.force_setattr(self, "target", found)
 
     def _check_when(self) -> None:
         given = [name for name in WHEN if getattr(self, name) not in (None, ())]
@@ -204,6 +203,12 @@ def plan_of(fields: Any) -> FaultPlan:
         fields = {**fields, "probability": _probability(fields["probability"])}
     if isinstance(fields, dict) and isinstance(fields.get("at"), list | tuple):
         fields = {**fields, "at": _moments(fields["at"])}
+    if (
+        isinstance(fields, dict)
+        and isinstance(kind := fields.get("kind"), str)
+        and kind not in get_args(Kind)
+    ):
+        _refuse("kind", f"{kind!r} is none of {', '.join(get_args(Kind))}")
     try:
         return msgspec.convert(fields, FaultPlan, strict=False)
     except msgspec.ValidationError as error:
@@ -234,6 +239,15 @@ def _names(field: str, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, Iterable):
         _refuse(field, f"takes names, not {value!r:.60}")
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _target(value: Any) -> Target:
+    if isinstance(value, Target):
+        return value
+    try:
+        return msgspec.convert(value, Target)
+    except msgspec.ValidationError as error:
+        _refuse("target", f"takes something else than {value!r:.60}: {error}")
 
 
 def _moments(value: Any) -> tuple[tuple[str, int], ...]:

@@ -91,20 +91,21 @@ class Recorder:
         first_call = min((each.call for each in newest if each.call > 0), default=1) if partly else 1
         match what:
             case "summary":
-                return self._summary(kept)
+                return self._summary()
             case "pattern":
                 return self._pattern(newest, first_call)
             case _:
                 return self._records(newest, first_call)
 
-    def _summary(self, kept: list[Recorded]) -> dict[str, Any]:
+    def _summary(self) -> dict[str, Any]:
+        struck = {each.error or str(each.kind) for each in self._kept.values() if each.fault_injected}
         return {
             "recording_enabled": self.enabled,
             "total_calls": self._total,
             "fault_count": self._faults,
             "fault_rate": round(self._faults / self._total, 6) if self._total else 0.0,
-            "pattern_length": len(self._pattern(kept, 1)["pattern"]),
-            "unique_errors": sorted({each.error or str(each.kind) for each in kept if each.fault_injected}),
+            "pattern_length": len(self.dump("pattern")["pattern"]),
+            "unique_errors": sorted(struck),
             "wrapped": self.wrapped,
         }
 

@@ -74,6 +74,12 @@ class Problems:
             )
         )
 
+    def within(self, path: str) -> bool:
+        """Whether there is one at a key, or below it."""
+        return any(
+            each.path == path or each.path.startswith((f"{path}.", f"{path}[")) for each in self._found
+        )
+
     def error(self) -> ManifestError:
         """Everything found so far as one error, in file order."""
         found = sorted(self._found, key=lambda problem: (problem.line, problem.column))

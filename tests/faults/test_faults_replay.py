@@ -100,6 +100,7 @@ def test_a_full_buffer_says_so_and_replays_what_it_has():
         noted(recorder, number, 1, Fault(kind="raise", error=f"E{number}") if number % 2 else None)
     summary, pattern = recorder.dump(), recorder.dump("pattern")
     assert (summary["wrapped"], summary["total_calls"], pattern["pattern"]) == (True, 5, "XOX")
+    assert summary["pattern_length"] == 3
     replay = replay_of(pattern)
     assert [replay.at(number, 1) for number in (1, 2, 3)] == [("raise", "E3"), None, ("raise", "E5")]
     assert replay == replay_of(recorder.dump("records"))
