@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from stat import S_IMODE
 
 import msgspec
 import pytest
-from live import PATIENCE_S, inc, isolated, start, touch_and_wait, until
+from live import PATIENCE_S, freeze, inc, isolated, start, touch_and_wait, until
 
 from scalable import FaultPlan, PlanError, Retry, SessionError, cacheable
+from scalable.engine.scheduler import injection
 from scalable.faults.plan import Target
 from scalable.journal.check import check
 from scalable.session.remote import Door, faults_of
@@ -213,6 +217,29 @@ def test_what_did_not_strike_is_not_taken_from_the_budget(live, tmp_path):
         gate.touch()
         assert len(failed(tasks)) == 5
         assert live.client.faults.status()["faults"] == 5
+
+
+def test_a_command_does_not_wait_for_a_worker_that_dies_meanwhile(processes, tmp_path, monkeypatch):
+    monkeypatch.setattr(injection, "AIM_TIMEOUT_S", 10 * PATIENCE_S)
+    gate = tmp_path / "gate"
+    tasks = waiting(processes, gate)
+    pid = processes.told("workers", number=2, event="started")[0]["pid"]
+    freeze(pid)
+    with ThreadPoolExecutor(1) as other:
+        told = other.submit(processes.client.faults.replay, pattern(tmp_path))
+        until(lambda: processes.supervisor.injection._aiming)
+        os.kill(pid, signal.SIGKILL)
+        assert told.result(PATIENCE_S)["enabled"]
+    assert not processes.supervisor.injection._aiming
+    processes.client.faults.toggle(on=False)
+    gate.touch()
+    processes.client.cancel(tasks)
+
+
+def pattern(directory):
+    file = directory / "pattern"
+    file.write_text('{"pattern": "X"}')
+    return file
 
 
 def test_who_does_not_know_the_secret_is_refused(processes):

@@ -21,7 +21,7 @@ from scalable.faults.replay import Replay, replay_of
 from scalable.journal.records import FaultRecord, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterable
 
     from distributed.scheduler import TaskState
 
@@ -204,7 +204,6 @@ class Injection:
     async def _decide_again(self, session: Session, faults: SessionFaults) -> None:
         """Decide anew about what was sent; what a worker has begun meanwhile, or ended, keeps what it has."""
         streams, now, aiming = self._supervisor.scheduler.stream_comms, faults.in_force, _Aiming()
-        self._without_the_gone(streams)
         for state, tracked in self._sent(session):
             address = state.processing_on.address if state.processing_on is not None else None
             if address is None or address not in streams:  # it is about to be sent to another one
@@ -237,7 +236,7 @@ class Injection:
                 for key, each in asked.items()
             ]
             streams[address].send({"op": AIM, "token": token, "faults": told})
-        with suppress(TimeoutError):  # one that is stuck, or dies just now, begins nothing
+        with suppress(TimeoutError):  # one that is stuck begins nothing
             await asyncio.wait_for(aiming.done.wait(), AIM_TIMEOUT_S)
 
     def aimed(self, token: str, taken: list[Any], worker: str) -> None:
@@ -272,10 +271,10 @@ class Injection:
         """Whether an earlier change of an attempt has not been answered yet."""
         return any(key in each.asked.get(address, ()) for each in self._aiming.values())
 
-    def _without_the_gone(self, streams: Container[str]) -> None:
-        for token, aiming in list(self._aiming.items()):
-            for address in [each for each in aiming.asked if each not in streams]:
-                self.aimed(token, [], address)
+    def gone(self, worker: str) -> None:
+        """Wait no more for a worker that is lost; what it had not begun is somewhere else by now."""
+        for token in [token for token, each in self._aiming.items() if worker in each.asked]:
+            self.aimed(token, [], worker)
 
 
 def _release(tracked: Tracked) -> InForce | None:

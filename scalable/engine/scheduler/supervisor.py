@@ -244,6 +244,7 @@ class Supervisor(SchedulerPlugin):
     def remove_worker(self, scheduler: Scheduler, worker: str, **_kwargs: Any) -> None:  # noqa: ARG002
         """Dask calls it when a worker is gone, after its tasks were taken back."""
         self.repairs.gone(worker)
+        self.injection.gone(worker)
         self.losses.left(worker)
 
     def tell_all(self, record: Any) -> None:
