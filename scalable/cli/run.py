@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,6 +94,7 @@ def run(
             loaded = Workflow.load(location, given)
         except SystemExit as end:
             return _exit_code(end)
+        _check_names(faults)
         error = _worked(session, loaded, faults)
     return _outcome(session, error, location)
 
@@ -150,6 +151,16 @@ def _fault_plan(text: str | None) -> FaultPlan | None:
         raise CommandError(str(error), USAGE) from error
 
 
+def _check_names(faults: FaultPlan | None) -> None:
+    """See whether there are such exceptions; they may be the workflow's own, so it is loaded by now."""
+    from scalable.engine.strike import check_errors
+
+    try:
+        check_errors(faults.raised if faults is not None else ())
+    except PlanError as error:
+        raise CommandError(str(error), USAGE) from error
+
+
 def _worked(session: ScalableSession, workflow: Workflow, faults: FaultPlan | None) -> BaseException | None:
     """Run the workflow in the session and close it; returns what ended its work early.
 
@@ -160,10 +171,13 @@ def _worked(session: ScalableSession, workflow: Workflow, faults: FaultPlan | No
     client = session.start()
     ended: BaseException | None = None
     try:
-        with (
-            shown(session.overview, session.parked),
-            nullcontext() if faults is None else client.inject(faults),
-        ):
+        if faults is not None:
+            client.faults.begin(faults)
+    except PlanError as error:
+        session.close(error)
+        raise
+    try:
+        with shown(session.overview, session.parked):
             workflow.run(client)
     except BaseException as error:  # noqa: BLE001 - also Ctrl-C: the run's end is written down first
         ended = error

@@ -99,7 +99,7 @@ class Faults:
     @contextmanager
     def injected(self, plan: FaultPlan) -> Iterator[None]:
         """Strike by a plan within a block."""
-        block = uuid.uuid4().hex  # another thread may begin or end one meanwhile
+        block = uuid.uuid4().hex  # threads may have blocks that do not lie in one another
         self._begin(plan, block)
         try:
             yield

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import msgspec
 
 from scalable.errors import PlanError
 from scalable.faults.kinds import DEFAULT_ERRORS, DESTRUCTIVE, FAULT, LONGEST_PATTERN, PASS, Kind
 from scalable.faults.replay import Replay, read
-
-if TYPE_CHECKING:
-    import os
 
 __all__ = ["WHEN", "FaultPlan", "Target", "parse", "plan_of"]
 
@@ -92,13 +90,16 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         put = msgspec.structs.force_setattr
         if self.probability is not None:
             put(self, "probability", _probability(self.probability))
-        put(self, "errors", tuple(self.errors) or DEFAULT_ERRORS)
+        put(self, "errors", _names("errors", self.errors) or DEFAULT_ERRORS)
+        put(self, "kinds", _names("kinds", self.kinds))
         put(self, "at", _moments(self.at))
-        if self.replay is not None and not isinstance(self.replay, Replay):
+        if isinstance(self.replay, str | PathLike):
             put(self, "replay", read(self.replay))
+        put(self, "target", _target(self.target))
         self._check_kinds()
-        self._check_when()
         self._check_amounts()
+        self._check_types()
+        self._check_when()
         for name in {*self.errors, *self.raised}:
             if not all(part.isidentifier() for part in name.split(".")):
                 _refuse("errors", f"{name!r} is no name of an exception")
@@ -116,7 +117,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.replay.errors if isinstance(self.replay, Replay) else self.errors
 
     @classmethod
-    def from_toml(cls, path: str | os.PathLike[str]) -> FaultPlan:
+    def from_toml(cls, path: str | PathLike[str]) -> FaultPlan:
         """Read a plan from a TOML file: its fields at the top, or in a table ``[faults]``.
 
         Raises ``PlanError`` for a file that cannot be read, and for what is wrong in it.
@@ -139,6 +140,15 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         destructive = sorted(self.possible & DESTRUCTIVE)
         if destructive and not self.allow_destructive:
             _refuse("kind", f"{destructive[0]!r} kills processes: it takes allow_destructive=True")
+
+    def _check_types(self) -> None:
+        """Refuse what no file could hold: Python lets a caller give anything."""
+        for field in msgspec.structs.fields(type(self)):
+            value = getattr(self, field.name)
+            try:
+                msgspec.convert(msgspec.structs.asdict(value) if value is self.target else value, field.type)
+            except msgspec.ValidationError as error:
+                _refuse(field.name, f"takes something else than {value!r:.60}: {error}")
 
     def _check_when(self) -> None:
         given = [name for name in WHEN if getattr(self, name) not in (None, ())]
@@ -226,9 +236,25 @@ def _probability(value: object) -> float:
     return number
 
 
+def _names(field: str, value: Any) -> tuple[Any, ...]:
+    """One name, or some."""
+    if not isinstance(value, Iterable):
+        _refuse(field, f"takes names, not {value!r:.60}")
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _target(value: Any) -> Target:
+    if isinstance(value, Target):
+        return value
+    try:
+        return msgspec.convert(value, Target)
+    except msgspec.ValidationError as error:
+        _refuse("target", f"takes something else than {value!r:.60}: {error}")
+
+
 def _moments(value: Any) -> tuple[tuple[str, int], ...]:
     moments: list[tuple[str, int]] = []
-    for each in value:
+    for each in _names("at", value):
         written: Any = each.rpartition(":")[::2] if isinstance(each, str) else each
         if not isinstance(written, Sequence) or len(written) != 2 or not written[0]:  # noqa: PLR2004 - a pair
             _refuse("at", "takes pairs of a key or task name, and the number of an attempt, such as fit:2")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Again", "Replay", "read", "received", "replay_of"]
 
 MOST_BYTES = 64 * 2**20
+MOST_CALLS = 1_000_000_000
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +121,8 @@ def _of_pattern(dump: _Pattern) -> Replay:
     kinds, errors = cycle(dump.kinds or ("raise",)), cycle(dump.errors or DEFAULT_ERRORS)
     struck = [call for call, mark in enumerate(dump.pattern, 1) if mark == FAULT]
     first = [Again(call=call, kind=next(kinds), error=next(errors)) for call in struck]
+    if any(not 1 <= each.call <= len(dump.pattern) or each.attempt < 1 for each in dump.again):
+        _refuse("`again` has attempts of calls that are not in the pattern")
     return _checked(Replay.of((*first, *dump.again), len(dump.pattern)))
 
 
@@ -138,6 +141,8 @@ def _of_records(dump: _Records) -> Replay:
 def _checked(replay: Replay) -> Replay:
     if not replay.faults:
         _refuse("there is no fault in it, so nothing would ever fail")
+    if replay.calls > MOST_CALLS:
+        _refuse(f"its calls count up to {replay.calls}, and {MOST_CALLS:,} is the most")
     if "random" in replay.kinds:
         _refuse("'random' is no fault that struck: it stands for others")
     return replay

@@ -5,6 +5,7 @@ A name counts as known when it is written, even where its own entry has problems
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.policy import Retry
@@ -15,6 +16,7 @@ from scalable.manifest.problems import Place, suggest
 from scalable.manifest.scalars import shown
 
 if TYPE_CHECKING:
+    from scalable.manifest.faults import FaultsModel
     from scalable.manifest.policies import RetryModel
     from scalable.manifest.problems import Problems
 
@@ -30,18 +32,37 @@ def check(root: Table, values: dict[str, Any], problems: Problems) -> None:
         _chains(root, field, values.get("components", {}), problems)
     for name in values.get("retry", {}):
         _policy(at(root, "retry", name), values["retry"][name], f"retry.{name}", problems)
-    if (faults := values.get("faults")) is not None and not problems.below("faults"):
-        try:
-            faults.build()
-        except PlanError as error:
-            words = str(error).removeprefix("the fault plan is wrong: ")
-            problems.add(_place(at(root, "faults")), "faults", words)
+    if (faults := values.get("faults")) is not None and not problems.within("faults"):
+        _faults(root, faults, problems)
     for name, target in values.get("targets", {}).items():
         least, most = getattr(target, "min_workers", 0), getattr(target, "max_workers", None)
         if most is not None and least > most:
             place = _place(at(root, "targets", name, "min_workers"))
             message = f"expected at most max_workers, which is {most}, got {least}"
             problems.add(place, f"targets.{name}.min_workers", message)
+
+
+def _faults(root: Table, faults: FaultsModel, problems: Problems) -> None:
+    """Make the plan, so that it can refuse; a name without a dot is Python's own, or there is none."""
+    try:
+        plan = faults.build()
+    except PlanError as error:
+        words = str(error).removeprefix("the fault plan is wrong: ")
+        problems.add(_place(at(root, "faults")), "faults", words)
+        return
+    own = {name for name, each in vars(builtins).items() if isinstance(each, type)}
+    errors = {name for name in own if issubclass(getattr(builtins, name), BaseException)}
+    for name in plan.raised:
+        if "." not in name and name not in errors:
+            hint = suggest(name, errors) or "write it with its module, as in `json.JSONDecodeError`"
+            problems.add(
+                _place(at(root, "faults")), "faults", f"errors: there is no exception {name!r}", hint
+            )
+    known, wanted = _names(root, "components"), plan.target.component
+    if wanted is not None and wanted not in known:
+        node = at(root, "faults", "target", "component")
+        hint = suggest(wanted, known) or "`components:` names none"
+        problems.add(_place(node), "faults.target.component", f"unknown component {wanted!r}", hint)
 
 
 def _references(root: Table, name: str, task: Task, problems: Problems) -> None:

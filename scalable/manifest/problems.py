@@ -74,9 +74,11 @@ class Problems:
             )
         )
 
-    def below(self, path: str) -> bool:
-        """Whether anything was found at a path of keys, or below it."""
-        return any(each.path == path or each.path.startswith(f"{path}.") for each in self._found)
+    def within(self, path: str) -> bool:
+        """Whether there is one at a key, or below it."""
+        return any(
+            each.path == path or each.path.startswith((f"{path}.", f"{path}[")) for each in self._found
+        )
 
     def error(self) -> ManifestError:
         """Everything found so far as one error, in file order."""

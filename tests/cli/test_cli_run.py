@@ -547,14 +547,26 @@ def test_faults_are_injected_into_a_run_and_told_as_such(cli, workflow):
 
 @pytest.mark.parametrize(
     ("plan", "words"),
-    [("probability=150%", "not 150%"), ("kind=fire", "fire"), ("first=1,errors=Nope", "Nope")],
+    [
+        ("probability=150%", "not 150%"),
+        ("kind=fire", "'fire' is none of raise, dependency"),
+        ("first=1,errors=Nope", "Nope"),
+    ],
 )
 def test_faults_that_can_not_be_meant_are_refused(cli, workflow, plan, words):
     workflow(FAILING)
     code, _, err = cli("run", "flow.py", "2", "--inject", plan)
-    assert code in {1, 2}
-    assert err.startswith("error: the fault plan is wrong") or "the fault plan is wrong" in err
-    assert words in err
+    assert (code, words in err) == (2, True)
+    assert "the fault plan is wrong: " in err
+    assert "raised" not in err  # it is not the workflow that is wrong
+    assert cli("runs").out == "No runs yet.\n"
+
+
+def test_faults_that_this_target_does_not_allow_are_refused(cli, workflow):
+    workflow(FAILING, manifest=MANIFEST)
+    code, _, err = cli("run", "flow.py", "2", "--inject", "kind=worker-killed,first=1,allow_destructive=true")
+    assert (code, "flow.py raised" in err) == (2, False)
+    assert "use a local target with processes" in err
 
 
 def test_a_fallback_is_told_once(cli, workflow):

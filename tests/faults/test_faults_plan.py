@@ -40,6 +40,14 @@ WRONG = {
     "hang": ({"first": 1, "max_hang": -1}, "max_hang: takes seconds"),
     "when": ({"first": 1, "when": "during"}, "when: takes before or after"),
     "memory": ({"first": 1, "memory": "much"}, "memory: takes raise or allocate"),
+    "pattern-number": ({"pattern": 5}, "pattern: takes something else than 5"),
+    "at-number": ({"at": 5}, "at: takes names"),
+    "errors-number": ({"first": 1, "errors": 5}, "errors: takes names"),
+    "error-number": ({"first": 1, "errors": [5]}, "errors: takes something else"),
+    "no-target": ({"first": 1, "target": "fit"}, "target: takes something else than 'fit'"),
+    "no-seed": ({"first": 1, "seed": None}, "seed: takes something else than None"),
+    "no-switch": ({"first": 1, "allow_destructive": "no"}, "allow_destructive: takes something else"),
+    "no-file": ({"replay": 5}, "replay: takes something else than 5"),
 }
 
 
@@ -89,6 +97,12 @@ def test_a_line_of_text_that_is_no_plan_is_refused(text, words):
 
 def test_an_empty_pool_of_errors_is_the_default_one():
     assert FaultPlan(first=1, errors=()).errors == FaultPlan(first=1).errors
+
+
+def test_one_name_need_not_be_a_list_and_a_target_may_be_a_mapping():
+    plan = FaultPlan(at="fit:2", errors="KeyError", kinds="delay", target={"task": "fit"})
+    assert (plan.at, plan.errors, plan.kinds) == ((("fit", 2),), ("KeyError",), ("delay",))
+    assert plan.target == Target(task="fit")
 
 
 def test_a_plan_travels():

@@ -181,6 +181,8 @@ WRONG = {
     "kind": ('{"pattern": "X", "kinds": ["explode"]}', "explode"),
     "random": ('{"pattern": "X", "kinds": ["random"]}', "'random' is no fault"),
     "error": ('{"pattern": "X", "errors": ["no name"]}', "'no name' is no name of an exception"),
+    "far": ('{"records": [{"fault_injected": true, "sequence": 9999999999}]}', "is the most"),
+    "again": ('{"pattern": "X", "again": [{"call": 2}]}', "calls that are not in the pattern"),
     "nested": ("[" * 100_000, "recursion|malformed|depth"),
 }
 

@@ -39,6 +39,11 @@ async def inc_async(number):
     return number + 1
 
 
+def append(file):
+    with file.open("a", encoding="utf-8") as opened:
+        return opened.write("x") * opened.tell()
+
+
 def collected(live, plan, function=inc, **how):
     with live.client.inject(plan):
         return live.client.collect(live.client.map(function, range(MANY), **how), progress=False)
@@ -129,6 +134,12 @@ def test_a_fault_may_strike_after_the_function_ran(threads, tmp_path):
         task = threads.client.submit(touch_and_wait, tmp_path / "ran", tmp_path / "gate")
         assert isinstance(task.exception(PATIENCE_S), OSError)
     assert (tmp_path / "ran.1").exists()
+
+
+def test_what_is_only_delayed_runs_once(threads, tmp_path):
+    with threads.client.inject(FaultPlan(kind="delay", delay=0, when="after", first=1)):
+        task = threads.client.submit(append, tmp_path / "ran")
+        assert task.result(PATIENCE_S) == 1
 
 
 def test_memory_is_really_taken_in_an_isolated_task_and_its_worker_lives(processes):

@@ -146,7 +146,6 @@ class SessionFaults:
         self,
         state: TaskState,
         tracked: Tracked,
-        attempt: int,
         fault: Fault | None,
         worker: str | None,
         at: float,
@@ -158,7 +157,7 @@ class SessionFaults:
         self.recorder.note(
             fault,
             key=str(state.key),
-            attempt=attempt,
+            attempt=tracked.task.attempt,
             at=at,
             call=call.number if call is not None else 0,
             function=tracked.function,

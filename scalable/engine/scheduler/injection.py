@@ -6,8 +6,7 @@ import asyncio
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -40,36 +39,24 @@ __all__ = ["Injection"]
 AIM_TIMEOUT_S = 5.0
 
 
-@dataclass(slots=True)
-class _Change:
-    """An attempt that was sent, and is to have another fault than it was sent with, if it has not begun."""
+class _Asked(NamedTuple):
+    """What an attempt that a worker has, and may not have begun, is to have from now on."""
 
-    state: TaskState
+    run: Any  # Dask's number of it
     tracked: Tracked
-    attempt: int
-    before: Fault | None
-    after: Fault | None
+    fault: Fault | None
+    had: Fault | None
+    by: InForce  # where the new fault counts
+    before: InForce | None  # where the old one did
+    faults: SessionFaults
 
 
 class _Aiming:
-    """A change that workers are told of, until each has said which of its attempts had begun before.
+    """Waits for workers to say which of their attempts a change still reached."""
 
-    ``now`` counts the faults that are given by it; ``before`` counted those that are taken back.
-    """
-
-    def __init__(self, faults: SessionFaults, before: InForce) -> None:
-        self.faults = faults
-        self.before, self.now = before, faults.in_force
-        self.changes: dict[Any, _Change] = {}
-        self.missing: set[str] = set()
+    def __init__(self) -> None:
+        self.asked: dict[str, dict[Any, _Asked]] = {}  # by worker, of those that have not answered
         self.done = asyncio.Event()
-
-    def heard(self, worker: str) -> bool:
-        """Note that a worker has answered, or is gone; returns whether it was the last."""
-        self.missing.discard(worker)
-        if not self.missing:
-            self.done.set()
-        return not self.missing
 
 
 class Injection:
@@ -95,7 +82,11 @@ class Injection:
         """Decide about an attempt that Dask gives to a worker; its message, not yet sent, takes the fault."""
         faults = self._sessions.get(tracked.session.run_id) if self._sessions else None
         if faults is not None:
-            self._give(state, tracked, faults, self._decided(state, tracked, faults.in_force))
+            if tracked.fault is not None and tracked.fault.attempt == tracked.task.attempt:
+                _release(tracked)  # it was sent elsewhere before, and did not begin there
+            fault = self._decided(state, tracked, faults.in_force)
+            self._give(state, tracked, faults, fault)
+            tracked.struck_by = faults.in_force if fault is not None else None
         elif tracked.fault is not None:
             self._give(state, tracked, None, None)
 
@@ -117,21 +108,17 @@ class Injection:
         self, state: TaskState, tracked: Tracked, faults: SessionFaults | None, fault: Fault | None
     ) -> None:
         """Let an attempt have a fault, or none, and write down what changes by that."""
+        at, member = time.time(), self._member(state)
         before, tracked.fault = tracked.fault, fault
         order = (state.annotations or {}).get(ANNOTATION)
         if order is not None:
             order.pop(FAULT, None)
             if fault is not None:
                 order[FAULT] = msgspec.to_builtins(fault)
-        self._tell(_Change(state, tracked, tracked.task.attempt, before, fault), faults)
-
-    def _tell(self, change: _Change, faults: SessionFaults | None) -> None:
-        """Write down what an attempt has, and what it had."""
-        at, member, tracked = time.time(), self._member(change.state), change.tracked
-        worker = member.name if member is not None else None
         if faults is not None:
-            faults.note(change.state, tracked, change.attempt, change.after, worker, at)
-        if (record := _record(change, worker, at)) is not None:
+            worker = member.name if member is not None else None
+            faults.note(state, tracked, fault, worker, at)
+        if (record := _record(state, tracked, fault, before, member, at)) is not None:
             tracked.session.tell("faults", record)
 
     def _decided(self, state: TaskState, tracked: Tracked, now: InForce) -> Fault | None:
@@ -160,12 +147,9 @@ class Injection:
     async def steer(self, session: Session, command: str, value: Any) -> dict[str, Any]:
         """Obey a command about a session's faults; it holds for all attempts that begin from then on.
 
-        Those of a worker that does not answer for ``AIM_TIMEOUT_S`` may have begun, and keep what they have.
-
         Returns what is in force, or what was to be dumped. Raises ``PlanError``; then nothing has changed.
         """
         faults = self._sessions.get(session.run_id) or SessionFaults()
-        before = faults.in_force
         if command == "dump":
             return faults.recorder.dump(**value)
         self._obey(session, faults, command, value)
@@ -174,7 +158,7 @@ class Injection:
         else:
             self._sessions.pop(session.run_id, None)
         if command not in ("status", "record", "clear"):
-            await self._answers(self._decide_again(session, faults, before))
+            await self._decide_again(session, faults)
         return faults.status()
 
     def _obey(self, session: Session, faults: SessionFaults, command: str, value: Any) -> None:
@@ -222,23 +206,22 @@ class Injection:
 
     # --- sent, and not begun -----------------------------------------------------------------------------
 
-    def _decide_again(self, session: Session, faults: SessionFaults, before: InForce) -> _Aiming:
-        """Decide anew about what was sent, and tell the workers; what had begun there keeps what it has."""
-        aiming = _Aiming(faults, before)
-        messages: dict[str, list[Any]] = {}
+    async def _decide_again(self, session: Session, faults: SessionFaults) -> None:
+        """Decide anew about what was sent; what a worker has begun meanwhile, or ended, keeps what it has."""
+        streams, now, aiming = self._supervisor.scheduler.stream_comms, faults.in_force, _Aiming()
         for state, tracked in self._sent(session):
-            if aiming.now is before and tracked.fault is not None:
-                before.struck -= 1  # it is about to be decided again
-            fault = self._decided(state, tracked, aiming.now)
-            if fault == tracked.fault or state.processing_on is None:
+            address = state.processing_on.address if state.processing_on is not None else None
+            if address is None or address not in streams:  # it is about to be sent to another one
                 continue
-            change = _Change(state, tracked, tracked.task.attempt, tracked.fault, fault)
-            aiming.changes[state.key] = change
-            told = (state.key, None if fault is None else msgspec.to_builtins(fault))
-            messages.setdefault(state.processing_on.address, []).append(told)
-            self._give(state, tracked, faults, fault)
-        self._aim(aiming, messages)
-        return aiming
+            before = _release(tracked)
+            fault = self._decided(state, tracked, now)
+            if fault != tracked.fault or self._is_asked(state.key, address):
+                asked = _Asked(state.run_id, tracked, fault, tracked.fault, now, before, faults)
+                aiming.asked.setdefault(address, {})[state.key] = asked
+            elif fault is not None:
+                tracked.struck_by = now
+        if aiming.asked:
+            await self._aim(aiming)
 
     def _sent(self, session: Session) -> list[tuple[TaskState, Tracked]]:
         """Tasks that workers have, and that are not known to have begun, in order."""
@@ -252,53 +235,63 @@ class Injection:
             and each.running_on is None
         )
 
-    def _aim(self, aiming: _Aiming, messages: dict[str, list[Any]]) -> None:
-        """Tell workers what is to strike."""
-        scheduler = self._supervisor.scheduler
-        aiming.missing.update(messages.keys() & scheduler.stream_comms.keys())
-        if not aiming.missing:
-            return
-        token = uuid.uuid4().hex
+    async def _aim(self, aiming: _Aiming) -> None:
+        """Tell workers what is to strike, and wait until all have answered."""
+        token, streams = uuid.uuid4().hex, self._supervisor.scheduler.stream_comms
         self._aiming[token] = aiming
-        for address in aiming.missing:
-            scheduler.worker_send(address, {"op": AIM, "token": token, "faults": messages[address]})
+        for address, asked in aiming.asked.items():
+            told = [
+                (key, each.run, None if each.fault is None else msgspec.to_builtins(each.fault))
+                for key, each in asked.items()
+            ]
+            streams[address].send({"op": AIM, "token": token, "faults": told})
+        with suppress(TimeoutError):  # one that is stuck begins nothing
+            await asyncio.wait_for(aiming.done.wait(), AIM_TIMEOUT_S)
 
-    async def _answers(self, aiming: _Aiming) -> None:
-        """Wait for the workers' answers; a late one still counts."""
-        if aiming.missing:
-            with suppress(TimeoutError):  # one that is stuck begins nothing
-                await asyncio.wait_for(aiming.done.wait(), AIM_TIMEOUT_S)
-
-    def aimed(self, token: str, begun: list[Any], worker: str) -> None:
-        """Handle a worker's answer."""
-        if (aiming := self._aiming.get(token)) is None:
+    def aimed(self, token: str, taken: list[Any], worker: str) -> None:
+        """Handle a worker's answer, which comes ahead of all that it says of these attempts afterwards."""
+        aiming = self._aiming.get(token)
+        if aiming is None:
             return
-        if aiming.heard(worker):
+        took = set(taken)
+        for key, asked in aiming.asked.pop(worker, {}).items():
+            self._settled(key, asked, taken=key in took)
+        if not aiming.asked:
             del self._aiming[token]
-        for key in begun:
-            if (change := aiming.changes.pop(key, None)) is not None:
-                self._keeps(key, change, aiming)
+            aiming.done.set()
 
-    def left(self, worker: str) -> None:
-        """Wait no more for a worker that is gone."""
-        self._aiming = {token: each for token, each in self._aiming.items() if not each.heard(worker)}
+    def _settled(self, key: Any, asked: _Asked, *, taken: bool) -> None:
+        """Let an attempt have its new fault, or leave it with what it had."""
+        state, tracked = self._supervisor.attempts.current(key, asked.run)
+        if taken and state is not None and tracked is asked.tracked:
+            _release(tracked)
+            self._give(state, tracked, asked.faults, asked.fault)
+            tracked.struck_by = asked.by if asked.fault is not None else None
+            return
+        tracked = asked.tracked
+        asked.by.struck -= asked.fault is not None
+        kept = asked.had is not None and tracked.fault is asked.had
+        over = asked.had is not None and tracked.task.attempt > asked.had.attempt
+        if asked.before is not None and (kept or over):
+            asked.before.struck += 1
+            tracked.struck_by = asked.before if kept else tracked.struck_by
 
-    def _keeps(self, key: Any, change: _Change, aiming: _Aiming) -> None:
-        """Let an attempt that had begun before a change keep what it had."""
-        aiming.now.struck -= change.after is not None
-        if aiming.now is aiming.before:
-            aiming.now.struck += change.before is not None
-        later = (each.changes.get(key) for each in self._aiming.values() if each is not aiming)
-        for other in later:
-            if other is not None and (other.tracked, other.attempt) == (change.tracked, change.attempt):
-                other.before = change.before  # and its answer, which follows, says that it keeps this
-                return
-        tracked = change.tracked
-        if tracked.task.attempt == change.attempt and self._supervisor.tracked.get(key) is tracked:
-            self._give(change.state, tracked, aiming.faults, change.before)
-        else:  # it is over meanwhile
-            kept = replace(change, before=change.after, after=change.before)
-            self._tell(kept, aiming.faults)
+    def _is_asked(self, key: Any, address: str) -> bool:
+        """Whether an earlier change of an attempt has not been answered yet."""
+        return any(key in each.asked.get(address, ()) for each in self._aiming.values())
+
+    def gone(self, worker: str) -> None:
+        """Wait no more for a worker that is lost; what it had not begun is somewhere else by now."""
+        for token in [token for token, each in self._aiming.items() if worker in each.asked]:
+            self.aimed(token, [], worker)
+
+
+def _release(tracked: Tracked) -> InForce | None:
+    """Let the fault of an attempt not count any more; returns where it did."""
+    by, tracked.struck_by = tracked.struck_by, None
+    if by is not None:
+        by.struck -= 1
+    return by
 
 
 def _recorded(faults: SessionFaults) -> Replay:
@@ -309,20 +302,26 @@ def _recorded(faults: SessionFaults) -> Replay:
         raise PlanError(msg) from error
 
 
-def _record(change: _Change, worker: str | None, at: float) -> FaultRecord | None:
+def _record(
+    state: TaskState,
+    tracked: Tracked,
+    fault: Fault | None,
+    before: Fault | None,
+    member: Member | None,
+    at: float,
+) -> FaultRecord | None:
     """The line of ``faults.jsonl`` for a fault that an attempt has got, or has not any more."""
-    fault, tracked = change.after, change.tracked
-    about = fault or change.before
-    if about is None or about.attempt != change.attempt:
+    about = fault or before
+    if about is None or (fault is None and about.attempt != tracked.task.attempt):
         return None  # the fault of an attempt that is over
     return FaultRecord(
         at=utc(at),
         event="withdrawn" if fault is None else "injected",
-        key=key_text(change.state.key),
+        key=key_text(state.key),
         task=tracked.spec.task,
         function=tracked.function,
         attempt=about.attempt,
         fault=about.kind,
         error=about.error,
-        worker=worker,
+        worker=member.name if member is not None else None,
     )

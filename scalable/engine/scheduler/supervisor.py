@@ -244,8 +244,8 @@ class Supervisor(SchedulerPlugin):
     def remove_worker(self, scheduler: Scheduler, worker: str, **_kwargs: Any) -> None:  # noqa: ARG002
         """Dask calls it when a worker is gone, after its tasks were taken back."""
         self.repairs.gone(worker)
+        self.injection.gone(worker)
         self.losses.left(worker)
-        self.injection.left(worker)
 
     def tell_all(self, record: Any) -> None:
         """Tell every session what happened to a worker."""

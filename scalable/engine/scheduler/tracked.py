@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scalable.core.escalate import Limits
     from scalable.core.lifecycle import End, Park
     from scalable.engine.messages import Spec
+    from scalable.engine.scheduler.in_force import InForce
     from scalable.engine.scheduler.sessions import Session
     from scalable.engine.travel import Parcel
     from scalable.faults.decide import Fault
@@ -36,7 +37,8 @@ class Tracked:
     __slots__ = (
         "began", "cache", "cause", "duration_s", "fault", "finished", "function", "hold_s", "last_words",
         "limit_s", "moved_from", "noted", "parcel", "peak_rss_bytes", "previous", "result_bytes", "run",
-        "running_on", "sent_to", "session", "spec", "spec_bytes", "submitted", "task", "timer", "worker",
+        "running_on", "sent_to", "session", "spec", "spec_bytes", "struck_by", "submitted", "task", "timer",
+        "worker",
     )  # fmt: skip
 
     def __init__(self, session: Session, spec_bytes: bytes, spec: Spec, state: TaskState, at: float) -> None:
@@ -65,6 +67,7 @@ class Tracked:
         self.previous: tuple[dict[str, Any], ...] = ()
         self.limit_s: float | None = None  # what the running attempt may take
         self.fault: Fault | None = None  # what is injected into the attempt that was sent last
+        self.struck_by: InForce | None = None  # the plan whose faults it counts among
         self.timer: Any = None  # the timeout of the running attempt
 
     def wait(self, action: Hold | Park) -> None:

@@ -137,20 +137,17 @@ class Witness(WorkerPlugin):
         else:
             attempt.cancel()
 
-    def aim(self, token: str, faults: list[tuple[Any, Any]]) -> None:
+    def aim(self, token: str, faults: list[tuple[Any, int, Any]]) -> None:
         """Handle a change of what strikes attempts; those that have begun keep what they have."""
-        begun = []
-        for key, fault in faults:
+        taken = []
+        for key, run, fault in faults:
             task: Any = self.worker.state.tasks.get(key)
             annotations = (task.annotations or {}) if task is not None else {}
-            if ANNOTATION not in annotations:
-                continue
-            if isinstance(task.run_spec, Attempt):
-                begun.append(key)
-            else:
+            if ANNOTATION in annotations and task.run_id == run and not isinstance(task.run_spec, Attempt):
                 order = {**annotations[ANNOTATION], FAULT: fault}
                 task.annotations = {**annotations, ANNOTATION: order}
-        self.worker.batched_send({"op": AIMED, "token": token, "begun": begun})
+                taken.append(key)
+        self.worker.batched_send({"op": AIMED, "token": token, "taken": taken})
 
     def _resumed(self, key: Any) -> None:
         """Say that a new run begins, although the slot is still held by the code of one that was given up.
