@@ -18,6 +18,7 @@ from scalable.faults.replay import Replay, read
 __all__ = ["WHEN", "FaultPlan", "Target", "parse", "plan_of"]
 
 MOST_S = 366 * 24 * 3600.0
+SHARE = "0 to 1, or 0% to 100%"
 MOST_CALLS = 1_000_000_000
 WHEN = ("probability", "pattern", "first", "every", "at", "replay")
 """The strategies, of which a plan has one."""
@@ -225,15 +226,23 @@ def _refuse(name: str, words: str) -> NoReturn:
     raise PlanError(msg)
 
 
-def _probability(value: object) -> float:
+def share(value: str | float) -> float:
+    """Read a share of a whole: 0 to 1, or ``25%``; raises ``ValueError``, which does not quote it."""
     text = str(value).strip()
     try:
         number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         number = math.nan
     if isinstance(value, bool) or not 0 <= number <= 1:
-        _refuse("probability", f"takes 0 to 1, or 0% to 100%, not {text:.40}")
+        raise ValueError(SHARE)
     return number
+
+
+def _probability(value: Any) -> float:
+    try:
+        return share(value)
+    except ValueError as error:
+        _refuse("probability", f"takes {error}, not {str(value).strip():.40}")
 
 
 def _names(field: str, value: Any) -> tuple[Any, ...]:

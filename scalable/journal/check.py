@@ -102,7 +102,7 @@ class _Look:
         self.injected += record.injected
         if record.attempt is not None:
             known.told |= {record.attempt}
-            if record.injected:
+            if record.injected and record.outcome != "worker_lost":  # one at another task may have killed it
                 known.injected |= {record.attempt}
         before = known.last
         if record.action is None or not record.reason or record.exception is None:

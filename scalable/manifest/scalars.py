@@ -13,8 +13,9 @@ from msgspec import inspect
 
 from scalable.core.policy import Retry
 from scalable.core.variables import expand
+from scalable.faults.plan import share
 from scalable.manifest.problems import nearest
-from scalable.manifest.units import factor, seconds, share, size, walltime
+from scalable.manifest.units import factor, seconds, size, walltime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

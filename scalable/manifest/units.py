@@ -17,7 +17,6 @@ __all__ = [
     "format_seconds",
     "format_size",
     "seconds",
-    "share",
     "size",
     "walltime",
 ]
@@ -64,16 +63,6 @@ def factor(value: str | float) -> float:
         msg = f"above 1, at most {MAX_FACTOR}"
         raise ValueError(msg)
     return number
-
-
-def share(value: str | float) -> float:
-    """Read a share of a whole: 0 to 1, or ``25%``."""
-    text = str(value).strip()
-    try:
-        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise ValueError from None  # without the words, which quote it
-    return _within(number, 0.0, 1.0, "0 to 1, or 0% to 100%")
 
 
 def _read(value: str | float, parser: str) -> float:

@@ -9,6 +9,7 @@ from live import PATIENCE_S, inc, start, touch_and_wait, until
 
 from scalable import FaultPlan, PlanError, Retry
 from scalable.faults.plan import Target
+from scalable.testing import check_run
 
 MANY = 24
 SOON = Retry(retries=8, base=0.01, jitter="none")
@@ -150,6 +151,22 @@ def test_memory_is_really_taken_in_an_isolated_task_and_its_worker_lives(process
     assert (line["outcome"], line["injected"]) == ("oom", True)
     assert line["peak_rss_bytes"] > 300_000_000
     assert processes.lines("workers", event="lost") == []
+
+
+def test_who_dies_with_the_node_under_another_task_fails_by_that_fault(processes, tmp_path):
+    beside = processes.client.submit(
+        touch_and_wait, tmp_path / "ran", tmp_path / "gate", retry=Retry(base=0.01), key="beside"
+    )
+    until(lambda: (one := processes.supervisor.tracked.get("beside")) and one.running_on)
+    plan = FaultPlan(kind="node-killed", at=["victim:1"], allow_destructive=True)
+    with processes.client.inject(plan):
+        assert processes.client.submit(inc, 1, key="victim").result(PATIENCE_S) == 2
+    (tmp_path / "gate").touch()
+    assert beside.result(PATIENCE_S) == 2
+    lost = {line["key"]: line for line in processes.lines("failures", event="attempt_failed")}
+    assert {key: line["injected"] for key, line in lost.items()} == {"beside": True, "victim": True}
+    processes.session.close()
+    check_run(processes.run_dir)
 
 
 @pytest.mark.parametrize("kind", ["worker-killed", "node-killed"])

@@ -66,6 +66,7 @@ class Injection:
         self._supervisor = supervisor
         self._sessions: dict[str, SessionFaults] = {}
         self._aiming: dict[str, _Aiming] = {}
+        self.doomed: set[int] = set()  # processes that a fault at one task takes from others as well
 
     # --- the life of a task ------------------------------------------------------------------------------
 
@@ -110,6 +111,9 @@ class Injection:
         """Let an attempt have a fault, or none, and write down what changes by that."""
         at, member = time.time(), self._member(state)
         before, tracked.fault = tracked.fault, fault
+        if before is not None and before.attempt == tracked.task.attempt:  # it did not strike
+            self.doomed.difference_update(before.pids)
+        self.doomed.update(fault.pids if fault is not None else ())
         order = (state.annotations or {}).get(ANNOTATION)
         if order is not None:
             order.pop(FAULT, None)

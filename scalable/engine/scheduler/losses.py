@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from scalable.core import lifecycle
 from scalable.core.text import key_text
 from scalable.engine.scheduler import pins
@@ -104,6 +106,8 @@ class Losses:
             tracked.began = None  # it died before it could say so: what is known is of an earlier attempt
         tracked.worker = member.name
         failure, tracked.parcel = by_loss(tracked, state, member, death, at, over=over)
+        if member.pid in supervisor.injection.doomed:
+            failure = msgspec.structs.replace(failure, injected=True)
         supervisor.fold(state, tracked, lifecycle.Lost(at, supervisor.luck.random(), failure))
         if tracked.hold_s is not None:
             supervisor.hold(state, tracked)
