@@ -8,7 +8,7 @@ import pytest
 from distributed import wait
 from live import PATIENCE_S, fail, flaky, inc, touch_and_wait, touch_and_wait_async, until
 
-from scalable import Retry
+from scalable import Retry, UpstreamFailed
 
 FOR_EVER = Retry(retries=1, base=300, max_delay=300, jitter="none")
 
@@ -16,6 +16,10 @@ FOR_EVER = Retry(retries=1, base=300, max_delay=300, jitter="none")
 def fail_at_the_gate(mark, gate):
     touch_and_wait(mark, gate)
     raise ConnectionError("late")
+
+
+def needs_and_waits(_number, mark, gate):
+    return touch_and_wait(mark, gate)
 
 
 def assert_cancelled(future):
@@ -83,13 +87,46 @@ def test_a_failed_task_keeps_its_line(live):
     assert live.end_of(task)["state"] == "failed"
 
 
-def test_dependents_of_a_cancelled_task_are_cancelled(live):
+def test_dependents_of_a_cancelled_task_end_as_those_of_a_failed_one(live):
     task = live.client.submit(flaky, 1, retry=FOR_EVER)
     after = live.client.submit(inc, task)
+    last = live.client.submit(inc, after)
     live.told("failures", task)
     task.cancel()
-    assert_cancelled(after)
-    assert live.end_of(after)["state"] == "cancelled"
+    assert_cancelled(task)
+    for each in (after, last):
+        error = each.exception(PATIENCE_S)
+        assert isinstance(error, UpstreamFailed)
+        assert isinstance(error.__cause__, CancelledError)
+        assert live.end_of(each)["state"] == "failed"
+        (line,) = live.lines("failures", each)
+        assert (line["outcome"], line["root"]) == ("upstream", str(task.key))
+    assert live.end_of(task)["state"] == "cancelled"
+
+
+def test_what_is_cancelled_together_is_cancelled_and_what_has_ended_stays(live, tmp_path):
+    task = live.client.submit(touch_and_wait, tmp_path / "ran", tmp_path / "gate")
+    after = live.client.submit(inc, task)
+    last = live.client.submit(inc, after)
+    done = live.client.submit(inc, 1)
+    needs = live.client.submit(inc, done)
+    assert needs.result(PATIENCE_S) == 3
+    live.client.cancel([task, last, done])
+    assert_cancelled(task)
+    assert_cancelled(last)
+    assert isinstance(after.exception(PATIENCE_S), UpstreamFailed)
+    assert needs.result(PATIENCE_S) == 3
+    (tmp_path / "gate").touch()
+
+
+def test_a_dependent_that_runs_ends_with_its_input_and_its_slot_is_free(live, tmp_path):
+    first = live.client.submit(inc, 1)
+    running = live.client.submit(needs_and_waits, first, tmp_path / "ran", tmp_path / "gate")
+    until((tmp_path / "ran.1").exists)
+    first.cancel()
+    assert isinstance(running.exception(PATIENCE_S), UpstreamFailed)
+    (tmp_path / "gate").touch()
+    assert live.client.gather(live.client.map(inc, range(8))) == list(range(1, 9))
 
 
 def test_a_deleted_future_takes_its_waiting_task_along(live):

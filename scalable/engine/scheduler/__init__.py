@@ -6,9 +6,9 @@ of it. By what they look after:
 
 - waits: ``holds``, and ``parking`` with a ``line`` for each circuit; larger limits: ``moves``;
 - limits: ``timers``, ``slots`` that are stuck, ``cordon`` around workers that get no more tasks;
-- ends: ``settle``, ``upstream``, ``stops``, ``unsent``; ``outcomes`` words those that no attempt could
-  report;
+- ends: ``settle``, ``upstream``, ``stops``, ``cancels``, ``unsent``; ``outcomes`` words those that no attempt
+  could report;
 - workers: ``fleet``, ``losses``, ``inquest`` into a death, ``repairs``, ``pins``;
-- faults on purpose: ``injection``;
+- faults on purpose: ``injection``, and ``in_force`` for the plans of a session;
 - others: ``sessions`` is who is told, ``service`` what clients may ask, ``logs`` what tasks printed.
 """

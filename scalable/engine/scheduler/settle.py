@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from scalable.core import lifecycle
@@ -12,6 +13,8 @@ from scalable.engine.scheduler.stops import end_all
 from scalable.engine.travel import address, pack
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from distributed.scheduler import TaskState
 
     from scalable.engine.scheduler.supervisor import Supervisor
@@ -82,6 +85,24 @@ class Settle:
                 ends.append((state, _delivery(tracked), None))
                 tracked.session.flush()
         end_all(self._supervisor.scheduler, ends)
+
+    def input_cancelled(self, root: TaskState, spared: Collection[Any]) -> None:
+        """End what needs the result of a task that is about to be cancelled, but for what is so as well."""
+        supervisor = self._supervisor
+        origin = supervisor.tracked[root.key]
+        ends: list[tuple[TaskState, bytes, bytes | None]] = []
+        for state in upstream.dependents_of(root):
+            tracked = supervisor.tracked.get(state.key)
+            if tracked is None or state.key in spared or tracked.task.state in lifecycle.ENDED:
+                continue
+            origin.parcel = pack(CancelledError("it was cancelled"))
+            supervisor.abandon(state.key, tracked)
+            self.input_failed(state, tracked, root)
+            supervisor.stopped(state.key, tracked)
+            ends.append((state, _delivery(tracked), None))
+        if ends:
+            origin.session.flush()
+            end_all(supervisor.scheduler, ends, free=True)
 
     def never_runs(self, state: TaskState, root: TaskState) -> None:
         """Give a new task, and those that need it, exceptions of their own: Dask is about to end them."""

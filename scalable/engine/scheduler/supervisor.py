@@ -19,6 +19,7 @@ from scalable.engine.messages import AIMED, ANNOTATION, FAILED, NOTES, RETURNED,
 from scalable.engine.scheduler import upstream
 from scalable.engine.scheduler.again import Again
 from scalable.engine.scheduler.attempts import Attempts
+from scalable.engine.scheduler.cancels import CANCEL, Cancels
 from scalable.engine.scheduler.fleet import Fleet
 from scalable.engine.scheduler.holds import FOR_GOOD_S, Holds
 from scalable.engine.scheduler.injection import Injection
@@ -74,6 +75,7 @@ class Supervisor(SchedulerPlugin):
                 RETURNED: self.repairs.slots.returned,
                 TRANSFER: self.settle.transfer_failed,
                 AIMED: self.injection.aimed,
+                CANCEL: Cancels(self).cancel,
             }
         )
         scheduler.handlers.update(Service(self).handlers())
