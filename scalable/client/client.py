@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 from dask.base import annotate, get_annotations
-from distributed import Client, Future
 
 from scalable.client import bar, partial
 from scalable.client.faults import Faults, answered, over
+from scalable.client.looking import Looking
 from scalable.client.orders import Orders, Wishes
 from scalable.client.outcome import Outcome, places_of
 from scalable.client.reserved import refuse_ambiguous
@@ -24,6 +24,8 @@ from scalable.errors import PlanError, SessionError
 from scalable.journal.records import failure_in
 
 if TYPE_CHECKING:
+    from distributed import Future
+
     from scalable.core.policy import Retry
     from scalable.faults import FaultPlan
 
@@ -42,7 +44,7 @@ DASK_DEFAULTS: dict[str, Any] = {
 }
 
 
-class ScalableClient(Client):
+class ScalableClient(Looking):
     """Dask's client, with the session's tasks, components and retry policies.
 
     Made by :meth:`ScalableSession.start`. Everything Dask users know works: its futures are Dask's.
@@ -55,7 +57,9 @@ class ScalableClient(Client):
         self._reconnected: Callable[[], Awaitable[None]] | None = None
         self._secret = ""  # its session's, for who steers it
         self._stopped: str | None = None  # why the session takes no more tasks
-        self._ask: Callable[..., Awaitable[dict[str, Any]]] | None = None
+        self._ask = None
+        self._history = None
+        self._run_id = orders.run_id
         try:
             super().__init__(*args, **kwargs)
         except BaseException:
@@ -375,15 +379,6 @@ class ScalableClient(Client):
         await super()._reconnect()
         if self.status == "running" and self._reconnected is not None:
             await self._reconnected()
-
-    def log(self, future: Future[Any]) -> str | None:
-        """What an isolated task printed (stdout and stderr) in its newest attempt: also while it runs.
-
-        ``None`` before it started, and for a task that is not isolated; ``""`` if it printed nothing. Of
-        much output the first and the last 32 kB are kept; of very many tasks, the newest.
-        """
-        text: str | None = self.sync(self.scheduler.scalable_log, key=future.key)  # type: ignore[union-attr]
-        return text
 
     def close(self, timeout: Any = None) -> Any:
         """Close the client; its session hears of it first, so that the last records are written."""

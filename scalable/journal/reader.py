@@ -32,11 +32,15 @@ TYPES: dict[str, type[Record]] = {
 
 
 class Stream:
-    """One file of a run, record by record; ``torn`` counts the lines that this reading had to pass over."""
+    """One file of a run, record by record; ``torn`` counts the lines that this reading had to pass over.
 
-    def __init__(self, run_dir: Path, file: str) -> None:
+    ``about`` leaves out the lines that do not have this text in them.
+    """
+
+    def __init__(self, run_dir: Path, file: str, about: str = "") -> None:
         self.path = run_dir / FILES[file]
         self.torn = 0
+        self._about = msgspec.json.encode(about)[1:-1]
         self._decode = msgspec.json.Decoder(TYPES[file]).decode
 
     def __iter__(self) -> Iterator[Record]:
@@ -45,7 +49,7 @@ class Stream:
             return
         with self.path.open("rb") as lines:
             for line in lines:
-                if not line.strip():
+                if self._about not in line or not line.strip():
                     continue
                 try:
                     yield self._decode(line)

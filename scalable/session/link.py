@@ -12,6 +12,7 @@ from distributed.client import AllExit
 from distributed.comm.core import CommClosedError
 
 from scalable.client import ScalableClient
+from scalable.client.history import History
 from scalable.client.orders import Orders
 from scalable.engine.messages import HEARD, REQUESTS, STOPPED, topic
 from scalable.engine.scheduler.supervisor import Supervisor
@@ -63,6 +64,7 @@ class Link:
         self._attached = False
         self._told: dict[str, Any] = {}  # what the supervisor is told of the session
         self._counts: dict[str, int] = {}
+        self._history = History(journal.path)
         self._echoes: dict[str, asyncio.Event] = {}
         self.stopped: str | None = None  # why the supervisor stopped the session
 
@@ -100,6 +102,7 @@ class Link:
         client.sync(self._introduce)
         self._attached = True
         remote.open_for(self._journal.path, self._journal.run_id, client, client._secret)  # noqa: SLF001 - as below
+        client._history = self._history  # noqa: SLF001 - as below
         client._before_close, client._ask = self._detach, self._ask  # noqa: SLF001 - its session's to set
         client._reconnected = self._introduce  # noqa: SLF001 - as above
 
@@ -156,6 +159,7 @@ class Link:
                 self._echoed(records)
                 continue
             self._journal.append(file, records)
+            self._history.hear(file, records)
             if file == "failures":
                 for record in records:
                     self.client._heard(record)  # noqa: SLF001 - its session's to call

@@ -12,7 +12,19 @@ import scalable
 from scalable.cli import app, schema, tell
 from scalable.errors import ScalableError
 
-COMMANDS = ["init", "validate", "plan", "schema", "rules", "run", "report", "runs", "check-run", "cache"]
+COMMANDS = [
+    "init",
+    "validate",
+    "plan",
+    "schema",
+    "rules",
+    "run",
+    "report",
+    "runs",
+    "check-run",
+    "cache",
+    "faults",
+]
 
 
 def test_help_names_every_command_and_exit_code(cli):
@@ -25,7 +37,7 @@ def test_help_names_every_command_and_exit_code(cli):
         assert f"\n    {number} " in out
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "cache stats", "cache clear"])
+@pytest.mark.parametrize("command", [*COMMANDS, "cache stats", "cache clear", "faults dump"])
 def test_each_command_explains_itself(cli, command):
     for option in ("-h", "--help"):
         code, out, err = cli(*command.split(), option)

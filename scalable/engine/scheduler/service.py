@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from scalable.engine.messages import LOG, Spec
-from scalable.engine.scheduler import unsent
+from scalable.engine.scheduler import looks, unsent
 from scalable.engine.scheduler.inquest import death_of
 from scalable.engine.scheduler.sessions import Session
 from scalable.errors import PlanError
@@ -18,6 +18,7 @@ from scalable.errors import PlanError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from scalable.core.status import Status
     from scalable.engine.scheduler.supervisor import Supervisor
 
 __all__ = ["Service"]
@@ -38,6 +39,8 @@ class Service:
             "scalable_detach": self.detach,
             "scalable_overview": self.overview,
             "scalable_parked": self.parked,
+            "scalable_info": self.info,
+            "scalable_statuses": self.statuses,
             "scalable_amend": self.amend,
             "scalable_worker_died": self.worker_died,
             LOG: self.log,
@@ -98,6 +101,20 @@ class Service:
     async def parked(self, *, run_id: str) -> list[dict[str, Any]]:
         """What the parked tasks of a session wait for."""
         return self._supervisor.parking.told(run_id)
+
+    async def info(self, *, run_id: str, keys: list[Any], token: str) -> dict[str, Any]:
+        """Describe tasks, ``None`` for one that is not followed; tells first what is to be told of them."""
+        session = self._supervisor.sessions.get(run_id)
+        if session is not None:
+            session.echo(token)
+        records = session.drain() if session is not None else {}
+        found = [looks.describe(self._supervisor, key) for key in keys]
+        return {"records": records, "told": session is not None, "found": found}
+
+    async def statuses(self, *, run_id: str) -> dict[Status, int]:
+        """How many tasks of a session have which status."""
+        session = self._supervisor.sessions.get(run_id)
+        return {} if session is None else looks.overview(self._supervisor, session)
 
     async def log(self, *, key: Any) -> str | None:
         """What an isolated task has printed; asks its worker while it runs. ``None``: nothing is known."""

@@ -17,6 +17,7 @@ from scalable.journal.records import fields_of
 if TYPE_CHECKING:
     from distributed.scheduler import Scheduler
 
+    from scalable.core.failure import Outcome
     from scalable.core.lifecycle import State
     from scalable.journal.records import Record
 
@@ -54,6 +55,7 @@ class Session:
         self.max_failures = max_failures
         self.failed: set[Any] = set()  # keys that count against it
         self.stopped: str | None = None  # why, in words
+        self.failed_by: Counter[Outcome] = Counter()  # tasks that failed, by how their last attempt did
         self.unsent = 0  # tasks that succeeded, but whose results could not be sent
         self._scheduler = scheduler
         self._waiting: dict[str, list[dict[str, Any]]] = {}

@@ -24,6 +24,7 @@ from scalable.engine.scheduler.fleet import Fleet
 from scalable.engine.scheduler.holds import FOR_GOOD_S, Holds
 from scalable.engine.scheduler.injection import Injection
 from scalable.engine.scheduler.logs import Logs
+from scalable.engine.scheduler.looks import outcome_of
 from scalable.engine.scheduler.losses import Losses
 from scalable.engine.scheduler.moves import replace_token
 from scalable.engine.scheduler.parking import Parking
@@ -258,17 +259,21 @@ class Supervisor(SchedulerPlugin):
 
     def fold(self, state: TaskState, tracked: Tracked, event: lifecycle.Event) -> None:
         """Let the core decide what an event means for a task, and do it."""
-        before = tracked.task
+        before, session = tracked.task, tracked.session
         tracked.task, actions = lifecycle.step(tracked.task, event)
         if tracked.task.state != before.state:
-            tracked.session.counts[before.state] -= 1
-            tracked.session.counts[tracked.task.state] += 1
+            session.counts[before.state] -= 1
+            session.counts[tracked.task.state] += 1
+            if before.state == "failed" and (outcome := outcome_of(tracked)) is not None:
+                session.failed_by[outcome] -= 1
         if tracked.task.parked != before.parked:
             self.parking.changed(state, tracked)
         for action in actions:
             self._perform(state, tracked, action, event.at)
+        if tracked.task.state == "failed" != before.state and (outcome := outcome_of(tracked)) is not None:
+            session.failed_by[outcome] += 1
         if any(isinstance(action, lifecycle.Note) for action in actions):
-            tracked.session.flush()  # on disk before anybody sees how the attempt ended
+            session.flush()  # on disk before anybody sees how the attempt ended
 
     def _perform(self, state: TaskState, tracked: Tracked, action: lifecycle.Action, at: float) -> None:
         match action:

@@ -1,0 +1,67 @@
+"""What the supervisor knows of single tasks, and of all of a session, for who looks into them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from scalable.core.status import STATUSES, status
+
+if TYPE_CHECKING:
+    from scalable.core.failure import Outcome
+    from scalable.core.status import Status
+    from scalable.engine.scheduler.sessions import Session
+    from scalable.engine.scheduler.supervisor import Supervisor
+    from scalable.engine.scheduler.tracked import Tracked
+
+__all__ = ["describe", "outcome_of", "overview"]
+
+
+def describe(supervisor: Supervisor, key: Any) -> dict[str, Any] | None:
+    """Describe a task in plain values; ``None`` where it is not followed any more."""
+    tracked, state = supervisor.tracked.get(key), supervisor.scheduler.tasks.get(key)
+    if tracked is None or state is None:
+        return None
+    task, member = tracked.task, supervisor.fleet.get(tracked.running_on)
+    begun = task.attempt if task.state in ("running", "succeeded") else task.attempts
+    return {
+        "key": str(key),
+        "status": _status(tracked, bool(state.waiting_on)),
+        "task": tracked.spec.task,
+        "function": tracked.function,
+        "component": tracked.spec.component,
+        "attempts": begun,
+        "max_attempts": task.max_attempts,
+        "isolate": tracked.spec.isolate,
+        "timeout_s": tracked.spec.timeout_s,
+        "worker": tracked.worker,
+        "pid": member.pid if member is not None else None,
+        "depends_on": [str(each.key) for each in state.dependencies],
+        "dependents": [str(each.key) for each in state.dependents],
+    }
+
+
+def overview(supervisor: Supervisor, session: Session) -> dict[Status, int]:
+    """How many tasks of a session have which status, zeros included; looks at each that has not ended."""
+    counts: Counter[Status] = Counter()
+    for state, many in session.by_state().items():
+        if state not in ("pending", "failed"):
+            counts[status(state)] += many  # type: ignore[arg-type]
+    for outcome, many in session.failed_by.items():
+        counts[status("failed", outcome)] += many
+    counts["error"] += session.unsent
+    tasks = supervisor.scheduler.tasks
+    for key, tracked in supervisor.tracked.items():
+        if tracked.session is session and tracked.task.state == "pending" and key in tasks:
+            counts[_status(tracked, bool(tasks[key].waiting_on))] += 1
+    return {each: counts[each] for each in STATUSES}
+
+
+def outcome_of(tracked: Tracked) -> Outcome | None:
+    """How the last attempt of a task failed, if one did."""
+    note = tracked.noted
+    return note.failure.outcome if note is not None and note.failure is not None else None
+
+
+def _status(tracked: Tracked, deferred: bool) -> Status:  # noqa: FBT001 - of one line
+    return status(tracked.task.state, outcome_of(tracked), deferred=deferred)
