@@ -11,10 +11,10 @@ from dask.base import annotate, get_annotations
 
 from scalable.client import bar, partial
 from scalable.client.faults import Faults, answered, over
-from scalable.client.looking import Looking
 from scalable.client.orders import Orders, Wishes
 from scalable.client.outcome import Outcome, places_of
 from scalable.client.reserved import refuse_ambiguous
+from scalable.client.retrying import Retrying
 from scalable.core.failure import ExceptionInfo, Failure
 from scalable.core.policy import dotted_name
 from scalable.core.text import MESSAGE_BYTES, clip, key_text, text_of
@@ -44,7 +44,7 @@ DASK_DEFAULTS: dict[str, Any] = {
 }
 
 
-class ScalableClient(Looking):
+class ScalableClient(Retrying):
     """Dask's client, with the session's tasks, components and retry policies.
 
     Made by :meth:`ScalableSession.start`. Everything Dask users know works: its futures are Dask's.
@@ -335,19 +335,8 @@ class ScalableClient(Looking):
         failed = [
             future for place in outcome.failures if (future := outcome.futures[place]).status == "error"
         ]
-        wishes = Wishes(retries=retries, retry=retry, timeout=timeout)
-        if failed and wishes.given():
-            spec = self._orders.spec(wishes)
-            scheduler: Any = self.scheduler
-            self.sync(
-                scheduler.scalable_amend,
-                keys=[future.key for future in failed],
-                spec=None if retry is None else spec.dumps(),
-                retries=retries,
-                timeout_s=spec.timeout_s,
-            )
         if failed:
-            self.retry(failed)
+            self.retry(failed, retries=retries, retry=retry, timeout=timeout)
         return self.collect(outcome.futures, progress=False)
 
     # --- what the supervisor tells -------------------------------------------------------------------------

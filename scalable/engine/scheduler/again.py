@@ -36,11 +36,12 @@ class Again:
             return  # it goes on, or is to end in a moment
         supervisor, at = self._supervisor, time.time()
         tracked.cause = None
-        if tracked.task.state != "succeeded":
+        if tracked.task.state != "succeeded" or tracked.by_hand:
             by_hand = lifecycle.RetriedByHand(at, tracked.spec.retry, tracked.spec.limits)
             supervisor.fold(state, tracked, by_hand)
         elif not self.forbidden(state, tracked, None):
             supervisor.fold(state, tracked, lifecycle.Recomputed(at))
+        tracked.by_hand = False
         supervisor.renew(state, tracked)
         supervisor.end_soon(state, tracked)
         self.look(state, tracked)

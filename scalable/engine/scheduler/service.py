@@ -7,10 +7,8 @@ import hmac
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from scalable.engine.messages import LOG, Spec
-from scalable.engine.scheduler import looks, unsent
+from scalable.engine.messages import LOG
+from scalable.engine.scheduler import by_hand, looks, unsent
 from scalable.engine.scheduler.inquest import death_of
 from scalable.engine.scheduler.sessions import Session
 from scalable.errors import PlanError
@@ -41,7 +39,7 @@ class Service:
             "scalable_parked": self.parked,
             "scalable_info": self.info,
             "scalable_statuses": self.statuses,
-            "scalable_amend": self.amend,
+            "scalable_retry": self.retry,
             "scalable_worker_died": self.worker_died,
             LOG: self.log,
             "scalable_unsent": self.unsent,
@@ -132,17 +130,17 @@ class Service:
                     return text
         return supervisor.logs.get(key)
 
-    async def amend(
-        self, *, keys: list[Any], spec: bytes | None, retries: int | None, timeout_s: float | None
-    ) -> None:
-        """Change tasks that are about to be retried by hand; what is ``None`` stays the task's own.
-
-        ``spec`` holds another policy, ``retries`` counts above it or above the task's own.
-        """
-        for key in keys:
-            if (tracked := self._supervisor.tracked.get(key)) is not None:
-                tracked.spec = _amended(tracked.spec, spec, retries, timeout_s)
-                tracked.spec_bytes = tracked.spec.dumps()
+    async def retry(
+        self, *, run_id: str, keys: list[Any], spec: bytes | None, asked: list[str], look: bool
+    ) -> dict[str, Any]:
+        """Run tasks that have ended again, or only ``look`` which these are; says why that cannot be done."""
+        words = by_hand.refused(self._supervisor, run_id, keys)
+        if words is not None:
+            return {"refused": words}
+        again = by_hand.begin_again(self._supervisor, keys)
+        if not look:
+            by_hand.retry(self._supervisor, keys, spec, asked)
+        return {"refused": None, "again": again}
 
     async def worker_died(
         self, *, worker: str, exitcode: int, why: Any, running: list[int] | None, begun: list[int]
@@ -176,16 +174,3 @@ class Service:
         there = next((worker.address for worker in state.who_has or ()), None)
         unsent.tell(state, tracked, supervisor.fleet.get(there), message)
         return {"message": message, "records": tracked.session.drain(), "told": True}
-
-
-def _amended(own: Spec, spec: bytes | None, retries: int | None, timeout_s: float | None) -> Spec:
-    changes: dict[str, Any] = {}
-    if spec is not None:
-        other = Spec.loads(spec)
-        changes |= {"retry": other.retry, "classify": other.classify}
-    if retries is not None:
-        policy = changes.get("retry", own.retry)
-        changes["retry"] = msgspec.structs.replace(policy, retries=retries)
-    if timeout_s is not None:
-        changes["timeout_s"] = timeout_s
-    return msgspec.structs.replace(own, **changes)

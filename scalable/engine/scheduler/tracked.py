@@ -35,10 +35,10 @@ class Tracked:
     """Mutable company of a pure :class:`~scalable.core.lifecycle.Task`, for as long as Dask keeps the key."""
 
     __slots__ = (
-        "began", "cache", "cause", "duration_s", "fault", "finished", "function", "hold_s", "last_words",
-        "limit_s", "moved_from", "noted", "parcel", "peak_rss_bytes", "previous", "result_bytes", "run",
-        "running_on", "sent_to", "session", "spec", "spec_bytes", "struck_by", "submitted", "task", "timer",
-        "worker",
+        "began", "by_hand", "cache", "cause", "duration_s", "fault", "finished", "function", "hold_s",
+        "last_words", "limit_s", "moved_from", "noted", "parcel", "peak_rss_bytes", "previous",
+        "result_bytes", "run", "running_on", "sent_to", "session", "spec", "spec_bytes", "struck_by",
+        "submitted", "task", "timer", "worker",
     )  # fmt: skip
 
     def __init__(self, session: Session, spec_bytes: bytes, spec: Spec, state: TaskState, at: float) -> None:
@@ -48,6 +48,7 @@ class Tracked:
         self.task = Task(spec.retry, spec.idempotent, limits=spec.limits, escalation=spec.escalation)
         self.function = function_name(state.run_spec, state.key)
         self.submitted = at
+        self.by_hand = False  # a user asked for the round that begins
         self.began: float | None = None
         self.finished: float | None = None
         self.duration_s: float | None = None
