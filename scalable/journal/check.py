@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Checked", "check"]
 
 CLOCK_S = 0.05
-"""By so much a wait may seem too short: clocks of processes differ, and timers are a little early."""
+"""By so much a wait may seem too short: timers are a little early."""
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -193,10 +193,14 @@ def _is_same(before: FailureRecord, record: FailureRecord) -> bool:
 
 
 def _waited(before: FailureRecord, record: FailureRecord) -> Iterator[str]:
-    """See whether an attempt began after the wait that was decided before it."""
-    if before.action != "retry" or before.at is None or record.started_at is None:
+    """See whether an attempt began after the wait that was decided before it.
+
+    Its end is of the clock by which the wait was decided, and its duration of none.
+    """
+    if before.action != "retry" or before.at is None or record.at is None or record.duration_s is None:
         return
-    waited = datetime.fromisoformat(record.started_at) - datetime.fromisoformat(before.at)
+    began = datetime.fromisoformat(record.at) - timedelta(seconds=record.duration_s)
+    waited = began - datetime.fromisoformat(before.at)
     if waited.total_seconds() < (before.delay_s or 0.0) - CLOCK_S:
         late = f"{waited.total_seconds():.2f} s after a failure, not {before.delay_s} s"
         yield f"attempt {record.attempt} began {late}"

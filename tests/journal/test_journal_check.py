@@ -78,7 +78,7 @@ DEFECTS: dict[str, tuple[str, Callable[[Lines], None], str]] = {
     "over budget": ("failures", _set("recovers", 1, attempt=9), "attempt 9 of at most 4"),
     "no wait": (
         "failures",
-        lambda lines: _line(lines, "recovers", 1).update(started_at=_line(lines, "recovers")["at"]),
+        lambda lines: _line(lines, "recovers", 1).update(at=_line(lines, "recovers")["at"], duration_s=0.0),
         "attempt 2 began 0.00 s after a failure, not 0.2 s",
     ),
     "no delay": ("failures", _set("recovers", 0, delay_s=None), "says not how long the wait is"),
