@@ -18,7 +18,10 @@ Run = Annotated[
 
 
 def check_run(run: Run = None, *, runs_dir: RunsDir = None) -> int:
-    """Check the journal of a run: each task ends once, each attempt is accounted for."""
+    """Check the journal of a run.
+
+    Each task ends once, each attempt is accounted for, and each fault that was injected.
+    """
     from scalable.cli.places import runs_directory
     from scalable.journal.check import check
     from scalable.report.harmless import one_line

@@ -40,7 +40,10 @@ File = Annotated[
 
 
 def faults(ctx: Context, *, run: Run = None, runs_dir: RunsDir = None) -> None:
-    """Look at the faults that are injected into a run while it goes on, and change them."""
+    """Look at injected faults, and change them.
+
+    That is for a run that goes on, in another terminal; it needs a target with processes.
+    """
     if ctx.invoked_subcommand is None:
         ctx.fail("Missing command: " + ", ".join(COMMANDS))
     ctx.obj = (run, runs_dir)
@@ -71,12 +74,18 @@ def probability(ctx: Context, percent: Percent, *, json: Json = False) -> None:
 
 
 def strategy(ctx: Context, name: Strategy, *, json: Json = False) -> None:
-    """Strike by chance, or by a pattern over the tasks in the order of their submission."""
+    """Strike by chance, or by a pattern.
+
+    A pattern goes over the tasks in the order of their submission.
+    """
     _tell(_done(lambda: _reached(ctx).strategy(name)), json=json)
 
 
 def errors(ctx: Context, names: Names, *, json: Json = False) -> None:
-    """Raise these: one by chance, or each X of a pattern the next one."""
+    """Raise these exceptions.
+
+    One of them by chance; each X of a pattern has the next one.
+    """
     given = [each.strip() for each in names.split(",") if each.strip()]
     _tell(_done(lambda: _reached(ctx).errors(given)), json=json)
 
@@ -98,7 +107,10 @@ def record(ctx: Context, on: Switch = None, *, json: Json = False) -> None:
 
 
 def dump(ctx: Context, what: What = "summary", *, count: Count = None) -> None:
-    """Print what was recorded as JSON; a pattern, or records, can be replayed."""
+    """Print what was recorded, as JSON.
+
+    A pattern, or records, can be replayed.
+    """
     from scalable.report.data import to_json
 
     many = None if count is None else _whole(count)
