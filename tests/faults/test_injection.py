@@ -15,27 +15,6 @@ MANY = 24
 SOON = Retry(retries=8, base=0.01, jitter="none")
 
 
-@pytest.fixture(params=[True, False], ids=["processes", "threads"])
-def live(request, tmp_path):
-    running = start(tmp_path, processes=request.param)
-    yield running
-    running.session.close()
-
-
-@pytest.fixture
-def threads(tmp_path):
-    running = start(tmp_path, processes=False)
-    yield running
-    running.session.close()
-
-
-@pytest.fixture
-def processes(tmp_path):
-    running = start(tmp_path)
-    yield running
-    running.session.close()
-
-
 async def inc_async(number):
     return number + 1
 

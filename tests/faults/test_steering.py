@@ -29,22 +29,6 @@ MANY = 40
 SOON = Retry(retries=8, base=0.01, jitter="none")
 
 
-@pytest.fixture(params=[True, False], ids=["processes", "threads"])
-def live(request, tmp_path):
-    running = start(tmp_path, processes=request.param)
-    yield running
-    running.session.close()
-    assert check(running.run_dir).violations == ()
-
-
-@pytest.fixture
-def processes(tmp_path):
-    running = start(tmp_path)
-    yield running
-    running.session.close()
-    assert check(running.run_dir).violations == ()
-
-
 def waiting(live, gate, many=MANY):
     """Tasks of which as many run, and wait for the gate, as there are slots; workers have others already."""
     tasks = live.client.map(touch_and_wait, [gate.with_name(f"ran{each}") for each in range(many)], gate=gate)

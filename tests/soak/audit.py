@@ -141,8 +141,9 @@ class Audit:
         apart = recipe.isolated and sum(outcomes.values()) > recipe.retries
         if name in ("WorkerLost", "OutOfMemory") and (spent or lost) and not (apart and not spent):
             return
-        if recipe.isolated and name == "TaskDied" and apart:
-            return
+        own = {line["exception"]["type"].rpartition(".")[2] for line in failed}
+        if apart and (name == "TaskDied" or (outcomes["died"] and name in own)):
+            return  # its children were killed as often as it had retries
         if name != recipe.error:
             yield f"ended with {name} ({got!s:.200}) instead of {recipe.error or 'a value'}; {dict(outcomes)}"
         elif recipe.message and str(got) != recipe.message:
