@@ -53,6 +53,7 @@ class ScalableClient(Retrying):
     def __init__(self, *args: Any, orders: Orders, **kwargs: Any) -> None:
         self._orders = orders
         self._failures: OrderedDict[str, Failure] = OrderedDict()
+        self._cancelled: set[Any] = set()  # keys whose end the scheduler has not told yet
         self._before_close: Callable[[], None] | None = None
         self._reconnected: Callable[[], Awaitable[None]] | None = None
         self._secret = ""  # its session's, for who steers it
@@ -359,6 +360,16 @@ class ScalableClient(Retrying):
             rule="cancelled" if cancelled else "other",
             exception=ExceptionInfo(dotted_name(type(error)), clip(text_of(error), MESSAGE_BYTES)),
         )
+
+    async def _cancel(self, futures: Any, *args: Any, **kwargs: Any) -> None:
+        self._cancelled.update({each.key for each in partial.futures_in(futures)})
+        await super()._cancel(futures, *args, **kwargs)
+
+    def _handle_cancelled_keys(self, keys: list[Any], *args: Any, **kwargs: Any) -> None:
+        """Leave out what this client has cancelled itself: the key may be another task's by now."""
+        others = [key for key in keys if key not in self._cancelled]
+        self._cancelled.difference_update(keys)
+        super()._handle_cancelled_keys(others, *args, **kwargs)
 
     async def _reconnect(self) -> None:
         """Dask calls it when the connection to the scheduler is lost: its futures are cancelled then.

@@ -170,3 +170,14 @@ def test_the_end_of_a_failed_task_has_the_times_of_its_last_attempt(threads):
     line, failed = threads.end_of(task), threads.lines("failures", task)[0]
     assert line["duration_s"] == failed["duration_s"]
     assert line["finished_at"] >= line["started_at"] is not None
+
+
+def test_word_of_a_cancelled_task_does_not_cancel_the_next_one_under_its_key(live):
+    for number in range(20):
+        first = live.client.submit(inc, 0, key="in-turn")
+        first.cancel()
+        second = live.client.submit(inc, number, key="in-turn")
+        assert second.result(PATIENCE_S) == number + 1
+        second.release()
+        del first, second
+        until(lambda: "in-turn" not in live.client.futures)
