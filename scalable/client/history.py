@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AttemptInfo", "History", "TaskInfo", "Times"]
 
-MOST_KEPT = 50_000
+MOST_KEPT = 10_000
+"""Lines, of one or two kB each; what is older is read from the journal when it is asked for."""
 FILES = ("failures", "tasks")
 Line = tuple[str, dict[str, Any]]
 

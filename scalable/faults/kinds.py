@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["DEFAULT_ERRORS", "DESTRUCTIVE", "FAULT", "HARMLESS", "LONGEST_PATTERN", "PASS", "Kind"]
+__all__ = [
+    "DEFAULT_ERRORS",
+    "DEFAULT_KINDS",
+    "DESTRUCTIVE",
+    "FAULT",
+    "HARMLESS",
+    "LONGEST_PATTERN",
+    "MOST_CALLS",
+    "PASS",
+    "Kind",
+]
 
 Kind = Literal[
     "raise",
@@ -26,4 +36,6 @@ HARMLESS = frozenset({"delay", "cache-corrupt"})
 """Kinds after which a failure is the task's own."""
 DEFAULT_ERRORS = ("ConnectionError", "TimeoutError", "OSError")
 FAULT, PASS = "X", "O"
+DEFAULT_KINDS: tuple[Kind, ...] = ("raise", "delay", "memory")
 LONGEST_PATTERN = 100_000
+MOST_CALLS = 1_000_000_000

@@ -12,14 +12,22 @@ from typing import Any, Literal, NoReturn, get_args
 import msgspec
 
 from scalable.errors import PlanError
-from scalable.faults.kinds import DEFAULT_ERRORS, DESTRUCTIVE, FAULT, LONGEST_PATTERN, PASS, Kind
+from scalable.faults.kinds import (
+    DEFAULT_ERRORS,
+    DEFAULT_KINDS,
+    DESTRUCTIVE,
+    FAULT,
+    LONGEST_PATTERN,
+    MOST_CALLS,
+    PASS,
+    Kind,
+)
 from scalable.faults.replay import Replay, read
 
 __all__ = ["WHEN", "FaultPlan", "Target", "parse", "plan_of"]
 
 MOST_S = 366 * 24 * 3600.0
 SHARE = "0 to 1, or 0% to 100%"
-MOST_CALLS = 1_000_000_000
 WHEN = ("probability", "pattern", "first", "every", "at", "replay")
 """The strategies, of which a plan has one."""
 
@@ -75,7 +83,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     at: tuple[tuple[str, int], ...] = ()
     replay: Replay | str | None = None
     errors: tuple[str, ...] = DEFAULT_ERRORS
-    kinds: tuple[Kind, ...] = ("raise", "delay", "memory")
+    kinds: tuple[Kind, ...] = DEFAULT_KINDS
     target: Target = Target()
     budget: int | None = None
     permanent: bool = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import msgspec
 
 from scalable.errors import PlanError
-from scalable.faults.kinds import DEFAULT_ERRORS, FAULT, LONGEST_PATTERN, PASS, Kind
+from scalable.faults.kinds import DEFAULT_ERRORS, FAULT, LONGEST_PATTERN, MOST_CALLS, PASS, Kind
 
 if TYPE_CHECKING:
     import os
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Again", "Replay", "read", "received", "replay_of"]
 
 MOST_BYTES = 64 * 2**20
-MOST_CALLS = 1_000_000_000
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, structs
 
-from scalable.faults.kinds import DEFAULT_ERRORS, Kind
-from scalable.faults.plan import MOST_CALLS, FaultPlan, Target
+from scalable.faults.kinds import DEFAULT_ERRORS, DEFAULT_KINDS, MOST_CALLS, Kind
+from scalable.faults.plan import FaultPlan, Target
 from scalable.manifest.kinds import Duration, ExceptionName, Share
 
 __all__ = ["FaultsModel", "FaultsTarget"]
@@ -42,11 +42,7 @@ class FaultsModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     errors: Annotated[tuple[ExceptionName, ...], Meta(description="What is raised, as dotted names.")] = (
         DEFAULT_ERRORS
     )
-    kinds: Annotated[tuple[Kind, ...], Meta(description="What `random` draws from.")] = (
-        "raise",
-        "delay",
-        "memory",
-    )
+    kinds: Annotated[tuple[Kind, ...], Meta(description="What `random` draws from.")] = DEFAULT_KINDS
     target: Annotated[FaultsTarget, Meta(description="Whom faults strike; default: anybody.")] = (
         FaultsTarget()
     )

@@ -59,8 +59,8 @@ def overview(supervisor: Supervisor, session: Session) -> dict[Status, int]:
 
 def outcome_of(tracked: Tracked) -> Outcome | None:
     """How the last attempt of a task failed, if one did."""
-    note = tracked.noted
-    return note.failure.outcome if note is not None and note.failure is not None else None
+    failure = tracked.last_failure
+    return failure.outcome if failure is not None else None
 
 
 def _status(tracked: Tracked, deferred: bool) -> Status:  # noqa: FBT001 - of one line

@@ -108,7 +108,7 @@ class Parking:
 
     def over(self, tracked: Tracked, at: float) -> lifecycle.HoldEnded | lifecycle.Overdue:
         """Say what the end of a hold's time means: a parked task has none but its deadline."""
-        failure = tracked.noted.failure if tracked.noted is not None else None
+        failure = tracked.last_failure
         if tracked.task.parked and failure is not None:
             return lifecycle.Overdue(at, failure)
         return lifecycle.HoldEnded(at)

@@ -39,7 +39,7 @@ class Stops:
         session = tracked.session
         if session.max_failures is None or session.stopped is not None:
             return
-        failure = tracked.noted.failure if tracked.noted is not None else None
+        failure = tracked.last_failure
         if end.state == "failed" and failure is not None and failure.outcome != "upstream":
             session.failed.add(key)
         else:

@@ -71,6 +71,11 @@ class Tracked:
         self.struck_by: InForce | None = None  # the plan whose faults it counts among
         self.timer: Any = None  # the timeout of the running attempt
 
+    @property
+    def last_failure(self) -> Failure | None:
+        """What the last line about the task tells of; ``None`` where it recovered, or never failed."""
+        return self.noted.failure if self.noted is not None else None
+
     def wait(self, action: Hold | Park) -> None:
         """Let the next hold last as long as the core says; a parked task has at most its deadline."""
         if isinstance(action, Hold):

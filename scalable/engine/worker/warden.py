@@ -58,9 +58,8 @@ class Warden(NannyPlugin):
         self._look.stop()
         nanny.handlers.pop("scalable_running", None)
         nanny._on_worker_exit = self._go_on  # type: ignore[method-assign] # noqa: SLF001
-        if (
-            nanny.status == Status.closing
-        ):  # else another session's warden may take over: wrapped once is enough
+        # While it goes on, another session's warden may take over: wrapped once is enough.
+        if nanny.status == Status.closing:
             self._kill = nanny.kill
             nanny.kill = self._kill_and_tidy  # type: ignore[method-assign]
 
