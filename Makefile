@@ -49,11 +49,11 @@ docs: $(READY)
 
 # A file's tests stay together and in order: pages are read from the top, and clusters are shared per file.
 pytest: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not soak" tests docs tutorials README.md
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests docs tutorials README.md
 
 coverage: $(READY)
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -m "not soak" tests
+	$(BIN)/coverage run -m pytest tests --deselect tests/soak
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='scalable/core/*' --fail-under=100  # the part that decides

@@ -13,9 +13,13 @@ import backoff
 import cache_hit
 import deaths
 import faults_off
+import flow
+import grids
 import isolation
+import journal
 import noop
 import outage
+import reports
 import startup
 from rich.console import Console
 from rich.table import Table
@@ -29,6 +33,10 @@ SUITES = {
     "isolation": isolation.measure,
     "deaths": deaths.measure,
     "faults": faults_off.measure,
+    "flow": flow.measure,
+    "grids": grids.measure,
+    "journal": journal.measure,
+    "reports": reports.measure,
 }
 
 

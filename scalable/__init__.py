@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from scalable.core.failure import Failure
     from scalable.core.policy import Retry
     from scalable.errors import (
+        FlowError,
+        GridError,
         ManifestError,
         OutOfMemory,
         PermanentError,
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
         WorkerLost,
     )
     from scalable.faults import FaultPlan
+    from scalable.grid.flow import Flow, concurrently, first, map_, step
+    from scalable.grid.flow.run import FlowRun
+    from scalable.grid.future import GridFuture
     from scalable.plan import Plan
     from scalable.session import ScalableSession
 
@@ -39,6 +44,11 @@ _HOMES = {
     "Failure": "scalable.core.failure",
     "FaultPlan": "scalable.faults",
     "FileType": "scalable.cache",
+    "Flow": "scalable.grid.flow",
+    "FlowError": "scalable.errors",
+    "FlowRun": "scalable.grid.flow.run",
+    "GridError": "scalable.errors",
+    "GridFuture": "scalable.grid.future",
     "ManifestError": "scalable.errors",
     "ObjectType": "scalable.cache",
     "OutOfMemory": "scalable.errors",
@@ -58,7 +68,11 @@ _HOMES = {
     "ValueType": "scalable.cache",
     "WorkerLost": "scalable.errors",
     "cacheable": "scalable.cache",
+    "concurrently": "scalable.grid.flow",
     "current_attempt": "scalable.context",
+    "first": "scalable.grid.flow",
+    "map_": "scalable.grid.flow",
+    "step": "scalable.grid.flow",
 }
 
 __all__ = [
@@ -68,6 +82,11 @@ __all__ = [
     "Failure",
     "FaultPlan",
     "FileType",
+    "Flow",
+    "FlowError",
+    "FlowRun",
+    "GridError",
+    "GridFuture",
     "ManifestError",
     "ObjectType",
     "OutOfMemory",
@@ -87,7 +106,11 @@ __all__ = [
     "ValueType",
     "WorkerLost",
     "cacheable",
+    "concurrently",
     "current_attempt",
+    "first",
+    "map_",
+    "step",
 ]
 
 

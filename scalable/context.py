@@ -8,6 +8,7 @@ state of the package.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from contextvars import ContextVar
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from scalable.core.failure import Failure
+from scalable.core.redact import Redactor
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,9 +28,11 @@ __all__ = [
     "Attempt",
     "Context",
     "Process",
+    "Results",
     "Settings",
     "current",
     "current_attempt",
+    "hidden",
     "main_module",
     "note",
     "process",
@@ -38,16 +42,41 @@ __all__ = [
 MAIN = ("__main__", "__mp_main__")  # the second is what spawned processes call it while they load it
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session's tasks must know on the worker: where the cache is, what to hide.
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """Where results are kept for a run that goes on from this one, and whether this one goes on from others.
 
-    ``main`` is the name of the session's main module as others would import it.
+    The ``token`` lies in the ``directory``: one of that name without it is another host's. Without ``keep``
+    results are only found. A result of more than ``most_result_bytes`` is not kept, nor any once there are
+    ``most_bytes``. With ``rerun_changed`` a result counts only where its function is the same.
+    ``environment`` digests what the session says of it; ``started`` is when that began, in seconds since the
+    epoch.
+    """
+
+    directory: str
+    token: str
+    keep: bool = True
+    most_result_bytes: int
+    most_bytes: int
+    resumed: bool = False
+    rerun_changed: bool = False
+    environment: str = ""
+    started: float = 0.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session's tasks must know on the worker: where the cache and results are, what to hide.
+
+    ``redact`` has names and ``/patterns/``, ``secrets`` the names of variables of the environment that hold
+    secrets: their values are looked up where they are needed, and travel with nothing. ``main`` is the name
+    of the session's main module as others would import it.
     """
 
     cache_dir: str | None = None
     cache_size_limit: int | None = None
     redact: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     main: str | None = None
+    results: Results | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +152,12 @@ def settings() -> Settings:
     """Return the settings of the session that this code runs under; defaults outside one."""
     context = current.get()
     return process.settings() if context is _NOWHERE else context.settings
+
+
+@lru_cache(maxsize=64)
+def hidden(about: Settings) -> Redactor:
+    """Return what takes the secrets of a session out of text; values are those of this process."""
+    return Redactor(about.redact, [os.environ[name] for name in about.secrets if name in os.environ])
 
 
 def main_module(name: str = MAIN[0]) -> str:

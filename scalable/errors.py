@@ -5,6 +5,8 @@
     ScalableError
     ├── ManifestError        the YAML file is wrong: every problem, with its place
     ├── PlanError            the manifest is right, but cannot be planned for this target
+    ├── GridError            (ValueError) an index expression is wrong, or does not fit its inputs
+    ├── FlowError            (ValueError) a flow does not fit together, or not its inputs: every problem
     ├── SessionError         a session cannot start, or is used after its end
     ├── TransientError       raised *by a task*: try again (optionally after ``retry_after`` seconds)
     ├── PermanentError       raised *by a task*: do not try again
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "FlowError",
+    "GridError",
     "ManifestError",
     "OutOfMemory",
     "PermanentError",
@@ -77,6 +81,19 @@ class ManifestError(ScalableError):
 
 class PlanError(ScalableError):
     """A valid manifest that cannot be planned for the target that was asked for."""
+
+
+class GridError(ScalableError, ValueError):
+    """An index expression that is wrong, or that does not fit the function and the inputs it is given for."""
+
+
+class FlowError(ScalableError, ValueError):
+    """A flow whose parts do not fit together, or inputs that do not fit a flow; ``problems`` holds each."""
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message, problems=tuple(problems))
+
+    problems: tuple[str, ...]
 
 
 class SessionError(ScalableError):

@@ -18,6 +18,7 @@ __all__ = [
     "CACHE_DIR",
     "CACHE_VARIABLE",
     "MANIFEST",
+    "RESUME_VARIABLE",
     "RUNS_DIR",
     "RUNS_VARIABLE",
     "cache_dir",
@@ -27,6 +28,7 @@ __all__ = [
 MANIFEST = "scalable.yaml"
 RUNS_DIR, RUNS_VARIABLE = ".scalable/runs", "SCALABLE_RUNS_DIR"
 CACHE_DIR, CACHE_VARIABLE = ".scalable/cache", "SCALABLE_CACHE_DIR"
+RESUME_VARIABLE = "SCALABLE_RESUME"
 
 
 def runs_dir(written: str | None, environ: Mapping[str, str]) -> Path:

@@ -73,6 +73,11 @@ class Live:
         """The plugin on the scheduler, which runs in this process: to be looked at, not touched."""
         return self.client.cluster.scheduler.plugins["scalable"]
 
+    def box_of(self, nanny: str) -> Any:
+        """The nanny's side of its worker's black box, by the nanny's address: to be looked at."""
+        (found,) = [each for each in self.client.cluster.workers.values() if each.address == nanny]
+        return found.plugins["scalable-warden"].reader
+
     def let_go(self, future: Future, gate: Path, attempt: int = 1) -> None:
         """Open the gate of an attempt (see :func:`wait_at`), once the scheduler knows that it runs."""
 

@@ -65,14 +65,20 @@ if __name__ == "__main__":
 
 
 class Program:
-    """A running program; ``main`` is the body of its main function."""
+    """A running program; ``main`` is the body of its main function, ``name`` that of its file."""
 
     def __init__(
-        self, directory: Path, main: str, *, env: Mapping[str, str] | None = None, text: str = PRELUDE
+        self,
+        directory: Path,
+        main: str,
+        *,
+        env: Mapping[str, str] | None = None,
+        text: str = PRELUDE,
+        name: str | None = None,
     ) -> None:
         self.mark = uuid.uuid4().hex
         indented = "\n".join("    " + line for line in main.strip("\n").splitlines())
-        script = directory / f"program_{self.mark[:8]}.py"
+        script = directory / (name or f"program_{self.mark[:8]}.py")
         script.write_text(text.replace("{main}", indented), encoding="utf-8")
         self._process = subprocess.Popen(
             [sys.executable, str(script)],

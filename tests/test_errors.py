@@ -10,6 +10,7 @@ import pytest
 
 from scalable import errors
 from scalable.errors import (
+    FlowError,
     ManifestError,
     OutOfMemory,
     PermanentError,
@@ -47,6 +48,7 @@ def test_every_error_is_in_the_tree():
     assert all(issubclass(cls, ScalableError) for cls in CLASSES)
     assert issubclass(TaskTimeout, TimeoutError)
     assert issubclass(OutOfMemory, MemoryError)
+    assert issubclass(FlowError, ValueError)
 
 
 @pytest.mark.parametrize("again", COPIES.values(), ids=COPIES)
@@ -90,3 +92,8 @@ def test_retry_after_is_given_by_name():
 def test_the_problems_of_a_manifest_are_kept_in_their_order():
     assert ManifestError("two problems", problems=["b", "a"]).problems == ("b", "a")
     assert ManifestError("none").problems == ()
+
+
+def test_the_problems_of_a_flow_are_kept_in_their_order():
+    assert FlowError("two problems", ["b", "a"]).problems == ("b", "a")
+    assert FlowError("none").problems == ()

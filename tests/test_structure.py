@@ -28,12 +28,16 @@ HEAVY = {"dask", "distributed", "diskcache", "msgspec", "numpy", "rich", "typer"
 DASK = ("scalable.client", "scalable.engine", "scalable.session", "scalable.targets")
 DOORS = {
     "distributed": DASK,
-    "dask": (*DASK, "scalable.manifest.units"),
+    "dask": (*DASK, "scalable.grid.arguments", "scalable.grid.build", "scalable.manifest.units"),
     "cloudpickle": ("scalable.cli.workflow", "scalable.engine.travel"),
     "diskcache": ("scalable.cache.store",),
-    "numpy": ("scalable.client.partial",),
+    "opentelemetry": ("scalable.telemetry.otel",),
+    "prometheus_client": ("scalable.engine.scheduler.prometheus",),
+    "numpy": ("scalable.client.partial", "scalable.engine.sources", "scalable.grid"),
+    "pyarrow": ("scalable.telemetry.parquet",),
+    "simpleeval": ("scalable.report.where",),
     "tblib": ("scalable.engine.travel",),
-    "tornado": ("scalable.engine.worker.warden", "scalable.targets.loop"),
+    "tornado": ("scalable.engine.scheduler.page", "scalable.engine.worker.warden", "scalable.targets.loop"),
     "yaml": ("scalable.manifest",),
     "rich": ("scalable.cli",),
     "typer": ("scalable.cli",),
@@ -120,10 +124,18 @@ def test_an_unknown_name_is_an_attribute_error():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["report", "--last"], ["report", "--last", "--failures"], ["runs"]],
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["report", "--last"],
+        ["report", "--last", "--failures"],
+        ["report", "--html", "page.html"],
+        ["runs"],
+    ],
 )
 def test_help_and_reports_do_without_dask(arguments, tmp_path):
-    assert not loaded_by("-m", "scalable", *arguments, cwd=tmp_path) & {"dask", "distributed"}
+    extras = {"opentelemetry", "prometheus_client", "pyarrow"}
+    assert not loaded_by("-m", "scalable", *arguments, cwd=tmp_path) & {"dask", "distributed", *extras}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -156,5 +168,6 @@ def test_what_is_imported_is_declared():
     declared = {re.split(r"[^A-Za-z0-9-]", line)[0] for line in project["dependencies"]}
     imported = {name.partition(".")[0] for path in MODULES.values() for name in imports_of(path)}
     optional = {"numpy", "pytest"}  # where a user asks for what only it can give; where it runs
+    optional |= {"opentelemetry", "prometheus_client", "pyarrow"}  # extras
     known = {*sys.stdlib_module_names, *optional, "scalable"}
     assert imported - known == declared - {"pyyaml"} | {"yaml"}

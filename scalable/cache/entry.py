@@ -20,7 +20,7 @@ from scalable.core.text import text_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HEADER_SIZE", "Damaged", "decode", "encode", "from_file", "loaded"]
+__all__ = ["HEADER_SIZE", "Damaged", "decode", "encode", "encode_small", "from_file", "loaded"]
 
 _MARK = b"scl1"
 _HEADER = struct.Struct("<4sIQ")
@@ -34,8 +34,32 @@ class Damaged(Exception):  # noqa: N818 - it says what the entry is
 
 def encode(value: Any) -> bytes:
     """Pickle a result. Raises whatever pickling it raises."""
-    payload = pickle.dumps(value, protocol=5)
+    return _behind_header(pickle.dumps(value, protocol=5))
+
+
+def encode_small(value: Any, most: int) -> bytes:
+    """Pickle a result of so many bytes at most, in not much more memory; raises ``ValueError`` for others."""
+    file = _Bounded(most - HEADER_SIZE)
+    pickle.Pickler(file, protocol=5).dump(value)
+    return _behind_header(file.getvalue())
+
+
+def _behind_header(payload: bytes) -> bytes:
     return _HEADER.pack(_MARK, zlib.crc32(payload), len(payload)) + payload
+
+
+class _Bounded(io.BytesIO):
+    """Takes so many bytes and no more."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def write(self, data: Any) -> int:
+        if self.tell() + memoryview(data).nbytes > self._most:
+            msg = f"it has more than {self._most} bytes"
+            raise ValueError(msg)
+        return super().write(data)
 
 
 def decode(blob: bytes) -> Any:

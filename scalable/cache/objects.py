@@ -16,16 +16,17 @@ from collections import OrderedDict
 from datetime import tzinfo
 from functools import cached_property
 from inspect import getattr_static
-from types import ModuleType
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from scalable.cache.atoms import NONE, Unkeyable, class_name, framed, qualified, sequence, text
+from scalable.cache.code import cells
 from scalable.core.text import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from scalable.cache.key import Walk
 
@@ -33,6 +34,7 @@ __all__ = ["REDUCIBLE", "encode_reduced", "is_reducible", "record_encoder"]
 
 REDUCIBLE = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 _BUILTIN = (int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset)
+MACHINERY = (MemberDescriptorType, GetSetDescriptorType)
 _ABSENT = b"<absent 0:"
 
 
@@ -72,7 +74,7 @@ def _fields(value: Any, walk: Walk) -> bytes:
     names |= {name for name in getattr(value, "__dict__", ()) if not _is_cached_property(cls, name)}
     with walk.inside(value):
         fields = (text(name) + _field(value, name, walk) for name in sorted(names))
-        return framed(b"record", class_name(cls), sequence(b"fields", fields))
+        return framed(b"record", _named_class(cls, walk), sequence(b"fields", fields))
 
 
 def _field(value: Any, name: str, walk: Walk) -> bytes:
@@ -107,7 +109,10 @@ def encode_reduced(value: Any, walk: Walk) -> bytes:
         if isinstance(value, set | frozenset):
             items = sequence(b"items", sorted(map(walk.encode, value)))
             return framed(
-                b"object", class_name(type(value)), items, walk.encode(getattr(value, "__dict__", None))
+                b"object",
+                _named_class(type(value), walk),
+                items,
+                walk.encode(getattr(value, "__dict__", None)),
             )
         reduced = _reduce(value)
         if isinstance(reduced, str):
@@ -142,7 +147,7 @@ def _rebuilt(value: Any, reduced: tuple[Any, ...], walk: Walk) -> bytes:
     entries = [walk.encode(key) + walk.encode(item) for key, item in pairs or ()]
     return framed(
         b"object",
-        class_name(type(value)),
+        _named_class(type(value), walk),
         _named(maker, walk),
         sequence(b"args", (_class_or_value(arg, walk) for arg in args)),
         walk.encode(state),
@@ -159,6 +164,26 @@ def _named(value: Any, walk: Walk) -> bytes:
     ):
         return framed(b"named", class_name(value))
     return walk.encode(value)
+
+
+def _named_class(cls: type, walk: Walk) -> bytes:
+    """Name the class of an object; of one that is made inside a function also tell what that gave it."""
+    name = class_name(cls)
+    if not walk.objects or "<locals>" not in cls.__qualname__:
+        return name
+    return framed(b"local", name, sequence(b"given", _given(cls, walk)))
+
+
+def _given(cls: type, walk: Walk) -> Iterator[bytes]:
+    for name, value in sorted(vars(cls).items()):
+        function = getattr(value, "__func__", getattr(value, "fget", value))
+        if isinstance(function, FunctionType):
+            yield text(name) + walk.encode((function.__defaults__, function.__kwdefaults__))
+            yield from (text(variable) + held() for variable, held in cells(function, walk))
+        elif not name.startswith(("__", "_abc_")) and not isinstance(value, MACHINERY):
+            yield text(name) + walk.encode(value)
+    for base in cls.__bases__:
+        yield _named_class(base, walk)
 
 
 def _class_or_value(value: Any, walk: Walk) -> bytes:

@@ -13,7 +13,23 @@ import typer
 from typer.main import get_command
 
 from scalable import __version__
-from scalable.cli import cache, check_run, faults, init, plan, report, rules, run, runs, schema, validate
+from scalable.cli import (
+    cache,
+    check_run,
+    diff,
+    export,
+    faults,
+    init,
+    plan,
+    report,
+    rerun,
+    rules,
+    run,
+    runs,
+    schema,
+    validate,
+    watch,
+)
 from scalable.cli.options import Command, Group
 from scalable.cli.tell import (
     DONE,
@@ -88,8 +104,12 @@ app.command("plan", cls=Command)(plan.plan)
 app.command("schema", cls=Command)(schema.schema)
 app.command("rules", cls=Command)(rules.rules)
 app.command("run", cls=Command)(run.run)
+app.command("rerun", cls=Command)(rerun.rerun)
 app.command("report", cls=Command)(report.report)
+app.command("diff", cls=Command)(diff.diff)
+app.command("export", cls=Command)(export.export)
 app.command("runs", cls=Command)(runs.runs)
+app.command("watch", cls=Command)(watch.watch)
 app.command("check-run", cls=Command)(check_run.check_run)
 
 _cache = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)

@@ -55,7 +55,7 @@ def _reached(ctx: Context) -> Faults:
     from scalable.session.remote import faults_of
 
     run, runs_dir = ctx.obj
-    return faults_of(find_run(runs_directory(runs_dir), None if run in (None, "last") else run))
+    return faults_of(find_run(runs_directory(runs_dir), run))
 
 
 def status(ctx: Context, *, json: Json = False) -> None:

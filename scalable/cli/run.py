@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
     from scalable.cli.workflow import Workflow
     from scalable.faults import FaultPlan
+    from scalable.journal.rundir import Launch
     from scalable.plan import Plan
     from scalable.session.session import ScalableSession
 
-__all__ = ["run"]
+__all__ = ["carried_out", "run", "session_for"]
 
 File = Annotated[
     str, Argument(metavar="WORKFLOW.py", help="The file with a function `main(client)`.", show_default=False)
@@ -64,31 +66,68 @@ Inject = Annotated[
         help="Faults to inject into its tasks, such as `kind=raise,probability=0.2,seed=7`.",
     ),
 ]
+Resume = Annotated[
+    str | None,
+    Option(
+        "--resume",
+        metavar="RUN",
+        help="Go on from a run, by its id or `last`: what succeeded there is not run again.",
+    ),
+]
+RetryPermanent = Annotated[
+    bool, Option("--retry-permanent", help="With --resume: run again what failed for good there, too.")
+]
+RerunChanged = Annotated[
+    bool, Option("--rerun-changed", help="With --resume: run again what succeeded with other code, too.")
+]
 
 
-def run(
+def run(  # noqa: PLR0913 - each is an option
     workflow: File,
     arguments: Arguments = None,
     manifest: Manifest = None,
     target: Target = None,
     max_failures: MaxFailures = None,
     inject: Inject = None,
+    resume: Resume = None,
+    *,
+    retry_permanent: RetryPermanent = False,
+    rerun_changed: RerunChanged = False,
 ) -> int:
     """Run a workflow and print the verdict.
 
     It opens a session, calls the file's main(client, *ARGS), and closes the session. Without a manifest
     the work runs on this machine.
     """
-    from scalable.cli.workflow import Workflow, find
+    from scalable.cli.workflow import find
 
     path = find(workflow)
-    given = list(arguments or ())
-    session = _session(path, manifest, target)
+    session = session_for(path, manifest, target)
     if max_failures is not None:
         session.limit_failures(_whole(max_failures))
-    faults = _fault_plan(inject)
+    if resume is not None:
+        session.resume(resume, retry_permanent=retry_permanent, rerun_changed=rerun_changed)
+    elif retry_permanent or rerun_changed:
+        msg = (
+            f"--{'retry-permanent' if retry_permanent else 'rerun-changed'} is about a run: give --resume RUN"
+        )
+        raise CommandError(msg, USAGE)
+    return carried_out(session, path, list(arguments or ()), target, _fault_plan(inject))
+
+
+def carried_out(
+    session: ScalableSession,
+    path: Path,
+    given: list[str],
+    target: str | None = None,
+    faults: FaultPlan | None = None,
+) -> int:
+    """Run the workflow of a file in a session that has not begun; returns the exit code."""
+    from scalable.cli.workflow import Workflow
+
     _warn(session.plan())  # what is wrong with the manifest is told before anything runs
-    location = path.absolute()  # the workflow may change the directory
+    location = _location(path)  # the workflow may change the directory
+    session.launched_by(_launch(session, location, given, target))
     with _arguments_as_of(path, given):
         try:
             loaded = Workflow.load(location, given)
@@ -99,7 +138,32 @@ def run(
     return _outcome(session, error, location)
 
 
-def _session(path: Path, manifest: str | None, target: str | None) -> ScalableSession:
+def _location(path: Path) -> Path:
+    """The file, named from the root, and without a way up and down again: that would be another module."""
+    short = Path(os.path.abspath(path))  # noqa: PTH100 - as `absolute` leaves what goes up
+    return short if short.exists() and short.samefile(path) else path.absolute()
+
+
+def _launch(session: ScalableSession, location: Path, given: list[str], target: str | None) -> Launch | None:
+    from scalable.journal.rundir import Launch
+
+    source = session.manifest_file
+    try:
+        directory = Path.cwd()
+    except OSError:  # it is gone: there is no way back
+        return None
+    return Launch(
+        command="run",
+        file=str(location),
+        arguments=tuple(given),
+        manifest=None if source is None else str(source.absolute()),
+        target=target,
+        directory=str(directory),
+    )
+
+
+def session_for(path: Path, manifest: str | None, target: str | None) -> ScalableSession:
+    """Return a session for a workflow: of a manifest that is named, beside it or here, else of none."""
     from scalable.session.session import ScalableSession
 
     candidates = [Path(manifest)] if manifest is not None else [path.with_name(MANIFEST), Path(MANIFEST)]
@@ -169,6 +233,7 @@ def _worked(session: ScalableSession, workflow: Workflow, faults: FaultPlan | No
     from scalable.cli.progress import shown
 
     client = session.start()
+    _tell_resumed(session)
     ended: BaseException | None = None
     try:
         if faults is not None:
@@ -186,6 +251,14 @@ def _worked(session: ScalableSession, workflow: Workflow, faults: FaultPlan | No
     except KeyboardInterrupt as interrupt:  # pressed meanwhile; everything is closed by now
         return interrupt
     return ended
+
+
+def _tell_resumed(session: ScalableSession) -> None:
+    """Say which run this one goes on from, and what that left."""
+    from scalable.report.commands import left_words
+
+    if session.resumes is not None:
+        sys.stderr.write(f"{left_words(session.resumes)}\n")
 
 
 def _outcome(session: ScalableSession, ended: BaseException | None, location: Path) -> int:
@@ -211,8 +284,9 @@ def _outcome(session: ScalableSession, ended: BaseException | None, location: Pa
 
 def _told(run_dir: Path) -> int:
     """Print the verdict and where the run is, and how to read of its failures; returns how many there are."""
+    from scalable.report.commands import failures_command
     from scalable.report.locate import load, shown_path
-    from scalable.report.text import failed_count, failures_command, verdict
+    from scalable.report.text import failed_count, verdict
 
     summary = load(run_dir)
     say(f"{verdict(summary)} ({shown_path(run_dir)})")

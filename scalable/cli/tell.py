@@ -21,6 +21,7 @@ __all__ = [
     "finish",
     "say",
     "stop_writing",
+    "write_out",
 ]
 
 DONE = 0
@@ -49,7 +50,11 @@ def say(*lines: str) -> None:
 
     Where nobody reads any more, the command goes on quietly, and its exit code stays its own.
     """
-    text = "".join(f"{line}\n" for line in lines)
+    write_out("".join(f"{line}\n" for line in lines))
+
+
+def write_out(text: str) -> None:
+    """Write text to stdout as it is, with escapes and quietly as :func:`say` does."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))

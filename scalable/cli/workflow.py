@@ -112,7 +112,8 @@ def _compiled(loader: SourceFileLoader, location: Path) -> Any:
 def _module_name(location: Path) -> str:
     """Name the module like its file, but never like another that can be imported."""
     stem = location.stem
-    if not stem.isidentifier() or stem in sys.modules or _other_importable(stem, location):
+    loaded = getattr(sys.modules.get(stem), "__file__", "")
+    if not stem.isidentifier() or loaded not in ("", str(location)) or _other_importable(stem, location):
         return "workflow_" + re.sub(r"\W", "_", stem)
     return stem
 

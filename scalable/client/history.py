@@ -13,6 +13,7 @@ from scalable.journal.reader import Stream
 from scalable.journal.records import FailureRecord, TaskRecord, failure_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["AttemptInfo", "History", "TaskInfo", "Times"]
@@ -30,7 +31,8 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
     attempt, or parked), ``succeeded``, ``error``, ``cancelled``, ``died``, ``timeout``, ``upstream`` or
     ``lost``. ``attempts`` have begun so far. ``worker`` is where the newest one ran or runs, ``pid`` the
     process of that worker while it does. ``depends_on`` and ``dependents`` are keys; they and
-    ``max_attempts`` are known while the scheduler has the task.
+    ``max_attempts`` are known while the scheduler has the task. ``cpu_s`` and ``peak_rss_bytes`` are what the
+    newest attempt that is over used, as far as can be told.
     """
 
     key: str
@@ -44,6 +46,8 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     worker: str | None = None
     pid: int | None = None
+    cpu_s: float | None = None
+    peak_rss_bytes: int | None = None
     depends_on: tuple[str, ...] = ()
     dependents: tuple[str, ...] = ()
 
@@ -52,6 +56,8 @@ class AttemptInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at a task that is over. ``outcome`` is ``succeeded``, ``cancelled`` or that of its failure.
 
     ``duration_s`` was measured on the worker; ``result_bytes`` is the size of what a success returned.
+    ``cpu_s`` are seconds of CPU, ``peak_rss_bytes`` the most memory that its process had meanwhile; ``None``
+    where nobody can tell.
     """
 
     number: int
@@ -62,6 +68,8 @@ class AttemptInfo(msgspec.Struct, frozen=True, kw_only=True):
     worker: str | None = None
     failure: Failure | None = None
     result_bytes: int | None = None
+    cpu_s: float | None = None
+    peak_rss_bytes: int | None = None
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,8 +83,9 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 class History:
     """The lines of ``failures.jsonl`` and ``tasks.jsonl`` about each task of a run."""
 
-    def __init__(self, run_dir: Path, most: int = MOST_KEPT) -> None:
+    def __init__(self, run_dir: Path, most: int = MOST_KEPT, *, shown: Callable[[str], str] = str) -> None:
         self._run_dir = run_dir
+        self.shown = shown  # how the lines write a key
         self._most = most
         self._kept: OrderedDict[str, list[Line]] = OrderedDict()
         self._lines = 0
@@ -94,7 +103,7 @@ class History:
 
     def drop(self, key: str) -> None:
         """Let go of a task; the journal has it all the same."""
-        self._lines -= len(self._kept.pop(key, ()))
+        self._lines -= len(self._kept.pop(self.shown(key), ()))
 
     def attempts(self, key: str) -> list[AttemptInfo]:
         """List the attempts that are over, the oldest first."""
@@ -118,16 +127,33 @@ class History:
         ends = [record for file, record in self._of(key) if file == "tasks"]
         return ends[-1] if ends else None
 
+    def all(self) -> list[Line]:
+        """Every line, each with its file, in order of time."""
+        if self._wrapped:
+            found = [(file, _plain(each)) for file in FILES for each in self._read(file)]
+        else:
+            found = [line for lines in self._kept.values() for line in lines]
+        return sorted(found, key=_at)
+
     def _of(self, key: str) -> list[Line]:
+        key = self.shown(key)
         kept = self._kept.get(key)
         if not self._wrapped:
             return kept or []
         of_journal = [(file, _plain(each)) for file in FILES for each in self._read(file, key)]
-        return sorted(of_journal, key=lambda line: line[1]["at"] or "")
+        return sorted(of_journal, key=_at)
 
-    def _read(self, file: str, key: str) -> list[FailureRecord | TaskRecord]:
-        stream = Stream(self._run_dir, file, about=key)
-        return [each for each in stream if isinstance(each, FailureRecord | TaskRecord) and each.key == key]
+    def _read(self, file: str, key: str | None = None) -> list[FailureRecord | TaskRecord]:
+        stream = Stream(self._run_dir, file, about=key or "")
+        return [
+            each
+            for each in stream
+            if isinstance(each, FailureRecord | TaskRecord) and (each.key == key or key is None)
+        ]
+
+
+def _at(line: Line) -> str:
+    return line[1]["at"] or ""
 
 
 def _plain(record: FailureRecord | TaskRecord) -> dict[str, Any]:
@@ -148,6 +174,8 @@ def _failed(record: dict[str, Any]) -> AttemptInfo:
         duration_s=duration_s,
         worker=record["worker"],
         failure=failure_in(record),
+        cpu_s=record["cpu_s"],
+        peak_rss_bytes=record["peak_rss_bytes"],
     )
 
 
@@ -160,6 +188,8 @@ def _ended(record: dict[str, Any]) -> AttemptInfo:
         duration_s=record["duration_s"],
         worker=record["worker"],
         result_bytes=record["result_bytes"],
+        cpu_s=record["cpu_s"],
+        peak_rss_bytes=record["peak_rss_bytes"],
     )
 
 

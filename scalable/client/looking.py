@@ -11,6 +11,7 @@ from scalable.client.history import AttemptInfo, History, TaskInfo, Times, when
 from scalable.core.status import status
 from scalable.core.text import key_text
 from scalable.errors import SessionError
+from scalable.grid.future import GridFuture
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from scalable.core.failure import Failure
 
 __all__ = ["Looking"]
+
+OF_ITS_END = ("task", "function", "component", "attempts", "worker", "cpu_s", "peak_rss_bytes")
 
 
 class Looking(Client):
@@ -34,19 +37,25 @@ class Looking(Client):
         """Describe a task as it is now. Raises ``SessionError`` for what is no task of this session."""
         key = _key(future)
         (found,) = self._told([key])
+        if (info := self._info(future, found)) is None:
+            msg = f"{key_text(key)} is no task of this session, or ended before anything was known of it"
+            raise SessionError(msg)
+        return info
+
+    def _info(self, future: Future[Any] | Any, found: dict[str, Any] | None) -> TaskInfo | None:
+        """Describe a task by what the scheduler says of it, else by its last line in the journal."""
+        key = _key(future)
         if found is not None:
             return msgspec.convert(found, TaskInfo, strict=False)
         end = self._known.end(key_text(key))
-        if end is None and isinstance(future, Future) and not future.done():
-            return TaskInfo(key=str(key), status="pending")  # it is on its way
         if end is None:
-            msg = f"{key_text(key)} is no task of this session, or ended before anything was known of it"
-            raise SessionError(msg)
+            on_its_way = isinstance(future, Future) and not future.done()
+            return TaskInfo(key=str(key), status="pending") if on_its_way else None
         failure = self._known.failure(key_text(key))
         return TaskInfo(
             key=str(key),
             status=status(end["state"], failure.outcome if failure is not None else None),
-            **{name: end[name] for name in ("task", "function", "component", "attempts", "worker")},
+            **{name: end[name] for name in OF_ITS_END},
         )
 
     def attempts(self, future: Future[Any] | Any) -> list[AttemptInfo]:
@@ -98,7 +107,7 @@ class Looking(Client):
         ``None`` before it started, and for a task that is not isolated; ``""`` if it printed nothing. Of
         much output the first and the last 32 kB are kept; of very many tasks, the newest.
         """
-        text: str | None = self.sync(self.scheduler.scalable_log, key=future.key)  # type: ignore[union-attr]
+        text: str | None = self.sync(self.scheduler.scalable_log, key=_key(future))  # type: ignore[union-attr]
         return text
 
     @property
@@ -121,4 +130,10 @@ class Looking(Client):
 
 
 def _key(future: Any) -> Any:
+    if isinstance(future, GridFuture):
+        msg = (
+            "this is asked of one task, and a grid is of many: grid.counts(), .failures() and .samples() "
+            "tell of all; for one element give grid.key(i, j)"
+        )
+        raise TypeError(msg)
     return future.key if isinstance(future, Future) else future

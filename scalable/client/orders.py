@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from scalable.core.asked import Asked
 from scalable.core.escalate import Escalation, Limits
 from scalable.core.policy import Retry
 from scalable.engine.isolated.keeping import missing_here
@@ -41,16 +42,8 @@ TAKES: dict[str, tuple[Any, str]] = {
 """For each keyword the types that it takes, and how to say so."""
 
 
-class Wishes(msgspec.Struct, frozen=True):
-    """What a caller asked for, in the order of ``submit``'s keywords; ``None`` leaves it to the manifest."""
-
-    task: str | None = None
-    tag: str | None = None
-    retries: int | None = None
-    retry: Retry | str | None = None
-    timeout: float | str | None = None
-    isolate: bool | None = None
-    idempotent: bool | None = None
+class Wishes(Asked, frozen=True):
+    """What a caller asked for; ``None`` leaves it to the manifest."""
 
     def check(self) -> None:
         """Refuse what can't be meant, with words about what can."""
@@ -59,17 +52,6 @@ class Wishes(msgspec.Struct, frozen=True):
             if value is not None and (not isinstance(value, kinds) or (value is True and kinds is not bool)):
                 msg = f"{name} takes {words}, not {value!r}"
                 raise TypeError(msg)
-
-    def within(self, outer: Wishes) -> Wishes:
-        """Fill in what a block around it asked for; a policy that is named here brings its own count."""
-        given = {name: getattr(self, name) for name in self.given()}
-        if "retry" in given:
-            given.setdefault("retries", None)
-        return msgspec.structs.replace(outer, **given)
-
-    def given(self) -> list[str]:
-        """Names of the keywords that were used."""
-        return [name for name in self.__struct_fields__ if getattr(self, name) is not None]
 
 
 class Orders:

@@ -7,7 +7,10 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
-from distributed import Future, wait
+from distributed import Future
+from distributed.client import _wait
+
+from scalable.grid.future import GridFuture
 
 __all__ = ["Failed", "futures_in", "masked", "settle", "with_exceptions", "without"]
 
@@ -16,6 +19,8 @@ def futures_in(structure: Any) -> Iterator[Future[Any]]:
     """Every future in nested lists, tuples, sets and dicts."""
     if isinstance(structure, Future):
         yield structure
+    elif isinstance(structure, GridFuture):
+        yield from structure.futures
     elif isinstance(structure, Mapping):
         for value in structure.values():
             yield from futures_in(value)
@@ -32,7 +37,7 @@ def settle(futures: Iterable[Future[Any]], gather: Callable[[Any], Any]) -> dict
     unique = {future.key: future for future in futures}
     while pending := [future for future in unique.values() if future.status == "pending"]:
         with suppress(CancelledError):  # a cancelled one has ended; the others are still to come
-            wait(pending)
+            pending[0].client.sync(_wait, pending)  # wait() takes the newest client's loop, not theirs
     good = [future for future in unique.values() if future.status == "finished"]
     ended = dict(zip((future.key for future in good), gather(good), strict=True))
     for key, future in unique.items():

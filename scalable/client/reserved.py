@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["refuse_ambiguous"]
+__all__ = ["parameters_of", "refuse_ambiguous"]
 
 
 def refuse_ambiguous(function: Callable[..., Any], given: Collection[str]) -> None:
     """Raise ``TypeError`` where a keyword of ours that was given is also a parameter of ``function``."""
     if not given:
         return
-    both = sorted(_parameters_of(function).intersection(given))
+    both = sorted(parameters_of(function).intersection(given))
     if both:
         while isinstance(function, partial):
             function = function.func
@@ -29,7 +29,8 @@ def refuse_ambiguous(function: Callable[..., Any], given: Collection[str]) -> No
         raise TypeError(msg)
 
 
-def _parameters_of(function: Callable[..., Any]) -> frozenset[str]:
+def parameters_of(function: Callable[..., Any]) -> frozenset[str]:
+    """Names of what a function may be given by keyword; none where it does not say."""
     try:
         return _cached_parameters_of(function)
     except TypeError:  # unhashable

@@ -53,7 +53,7 @@ class Retrying(Looking):
             raise ValueError(msg)
         wishes = Wishes(tag=tag, retries=retries, retry=retry, timeout=timeout, isolate=isolate)
         spec = self._orders.spec(wishes).dumps() if wishes.given() else None
-        terms = {"run_id": self._run_id, "spec": spec, "asked": wishes.given()}
+        terms = {"run_id": self._run_id, "spec": spec, "asked": list(wishes.given())}
         return self.sync(self._retry_by_hand, given, terms, asynchronous=asynchronous)
 
     async def _retry_by_hand(self, futures: list[Future[Any]], terms: dict[str, Any]) -> None:

@@ -109,6 +109,8 @@ def _give_up(reason: str) -> Decision:
 
 def _permanent_words(policy: Retry, failure: Failure, past: History) -> str:
     words = f"permanent (rule {failure.rule})"
+    if failure.remembered is not None:
+        return f"{words} in {failure.remembered}, and what it saw has not changed: not run again"
     if policy.retries == 0 or past.failures >= policy.max_attempts:
         return words
     words = f"{words}: not retried although retries={policy.retries}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 __all__ = ["Cause", "ExceptionInfo", "Failure", "Kind", "Outcome"]
 
@@ -15,27 +16,28 @@ Outcome = Literal["error", "timeout", "oom", "died", "worker_lost", "upstream", 
 class Cause(msgspec.Struct, frozen=True):
     """One link of an exception's chain: its fully qualified type and its message."""
 
-    type: str
-    message: str
+    type: Annotated[str, Meta(description="Its qualified name.")]
+    message: Annotated[str, Meta(description="Its message, 300 bytes of it at most.")]
 
 
 class ExceptionInfo(msgspec.Struct, frozen=True):
     """An exception in words. ``chain`` lists causes, contexts and group members, nearest first."""
 
-    type: str
-    message: str
-    chain: tuple[Cause, ...] = ()
-    notes: tuple[str, ...] = ()
+    type: Annotated[str, Meta(description="Its qualified name.")]
+    message: Annotated[str, Meta(description="Its message, 4 kB of it at most.")]
+    chain: Annotated[tuple[Cause, ...], Meta(description="Causes, contexts and members of groups.")] = ()
+    notes: Annotated[tuple[str, ...], Meta(description="What was added by `add_note`.")] = ()
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """One failed attempt, measured where it happened.
 
-    ``duration_s`` is the time of this attempt alone, in seconds; ``started_at`` is seconds since the
-    epoch on the scheduler's clock; ``wait_s`` is a wait that the failure itself asked for
-    (``retry_after``, ``Retry-After``). ``root`` is the key of the task whose failure kept this one from
-    running, as records have it. ``warnings`` were issued by the task before it failed; ``output`` is the
-    end of what an isolated task printed.
+    ``duration_s`` is the time of this attempt alone, in seconds, ``cpu_s`` what it used of processors;
+    ``started_at`` is seconds since the epoch on the scheduler's clock; ``wait_s`` is a wait that the failure
+    itself asked for (``retry_after``, ``Retry-After``). ``root`` is the key of the task whose failure kept
+    this one from running, as records have it. ``warnings`` were issued by the task before it failed;
+    ``output`` is the end of what an isolated task printed. ``remembered`` is the run in which it was seen,
+    where that was an earlier one, and the call was not made again.
     """
 
     outcome: Outcome
@@ -56,7 +58,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     signal: str | None = None
     started_at: float | None = None
     duration_s: float | None = None
+    cpu_s: float | None = None
     peak_rss_bytes: int | None = None
     injected: bool = False
+    remembered: str | None = None
     warnings: tuple[str, ...] = ()
     output: str | None = None

@@ -14,7 +14,12 @@ from scalable.errors import ManifestError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["escape", "expand"]
+__all__ = ["DEFAULTS", "REFERENCES", "escape", "expand"]
+
+REFERENCES = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)")
+"""Names of variables in a text, right or wrong."""
+DEFAULTS = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):-[^}]*\}")
+"""References with a default."""
 
 _REFERENCE = re.compile(
     r"""\$(?: (?P<escaped>\$)

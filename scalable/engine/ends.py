@@ -37,14 +37,15 @@ def process_ended(
     """Describe the end of an isolated process that gave no answer; no status: its keeper died."""
     call = subject.call or str(subject.scene.key)
     sort, error = _judged(status, call, subject.spec)
-    parcel = pack(error)
+    parcel = pack(error, subject.spec.secrets)
     failure = Failure(
-        exception=ExceptionInfo(parcel.type, parcel.message),
+        exception=ExceptionInfo(parcel.type, parcel.words),
         fingerprint=fingerprint(parcel.type, str(error), ()),
         pid=status.pid if status else None,
         exit_code=status.exit_code if status else None,
         signal=status.signal if status else None,
         peak_rss_bytes=status.peak_rss_bytes if status else None,
+        cpu_s=status.cpu_s if status else None,
         output=tail(output),
         **sort,
         **subject.circumstances(began, duration_s),

@@ -52,4 +52,5 @@ def _keep(message: Any, category: Any, filename: str, lineno: int) -> None:
     surroundings = context.current.get()
     if surroundings.attempt is not None and len(surroundings.warnings) < MOST_WARNINGS:
         place = f"{PurePath(filename).name}:{lineno}"
-        surroundings.warnings.append(clip(f"{category.__name__}: {message} ({place})", WARNING_BYTES))
+        words = context.hidden(surroundings.settings).bounded(f"{category.__name__}: {message}")
+        surroundings.warnings.append(clip(f"{words} ({place})", WARNING_BYTES))

@@ -8,27 +8,34 @@ per policy on the client and unpickled once per process, so an order costs next 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from distributed.protocol import pickle
 
-from scalable.context import Settings
+from scalable.context import Settings, hidden
 from scalable.core.escalate import Escalation, Limits
 from scalable.core.policy import Classifier, Retry
+
+if TYPE_CHECKING:
+    from scalable.core.redact import Redactor
 
 __all__ = [
     "AIM",
     "AIMED",
     "ANNOTATION",
+    "BATCH",
+    "ELEMENTS",
     "FAILED",
     "FAULT",
     "GIVEN_UP",
     "HEARD",
+    "LEFT",
     "LOG",
     "NOTES",
     "REQUESTS",
     "RETURNED",
+    "SPENT",
     "STARTED",
     "STOPPED",
     "TRANSFER",
@@ -41,6 +48,8 @@ __all__ = [
 ANNOTATION: Final = "scalable"
 FAULT: Final = "fault"
 """In an order: what is injected into this attempt, if anything is."""
+SPENT: Final = "scalable-spent"
+"""In the metadata that Dask's workers send with a result: what the attempt used of CPU and memory."""
 AIM: Final = "scalable-aim"
 AIMED: Final = "scalable-aimed"
 STARTED: Final = "scalable-started"
@@ -48,9 +57,13 @@ RETURNED: Final = "scalable-returned"
 GIVEN_UP: Final = "scalable-given-up"
 FAILED: Final = "scalable-failed"
 NOTES: Final = "scalable-notes"
+BATCH: Final = "scalable-batch"
+LEFT: Final = "scalable-left"
 TRANSFER: Final = "scalable-transfer"
 REQUESTS: Final = "requests"
 """Among a run's files on its topic: not to be written, but to be done by the session's process."""
+ELEMENTS: Final = "elements"
+"""Among a run's files on its topic: calls of a grid, to be written as a line each."""
 LOG: Final = "scalable_log"
 HEARD: Final = "heard"
 """Not a file of the run: on its topic, a token that says that all before it was heard."""
@@ -84,6 +97,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     def limits(self) -> Limits:
         """What an attempt may use."""
         return Limits(self.component, self.token, self.memory_bytes, self.timeout_s)
+
+    @property
+    def secrets(self) -> Redactor:
+        """What takes the session's secrets out of text."""
+        return hidden(self.settings)
 
     def within(self, limits: Limits) -> Spec:
         """The same, with other limits."""

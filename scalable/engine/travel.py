@@ -22,12 +22,26 @@ import tblib
 import tblib.pickling_support
 
 from scalable.core.policy import dotted_name
+from scalable.core.redact import redactor
 from scalable.core.text import MESSAGE_BYTES, clean, clip, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Parcel", "address", "notes_of", "own_frames", "pack", "related", "stand_in", "text_of", "why_not"]
+    from scalable.core.redact import Redactor
+
+__all__ = [
+    "Parcel",
+    "address",
+    "check_sendable",
+    "notes_of",
+    "own_frames",
+    "pack",
+    "related",
+    "stand_in",
+    "text_of",
+    "why_not",
+]
 
 PROTOCOL = 5
 DOES_NOT_PICKLE = "Could not serialize"  # how Dask's own words for a result that does not begin
@@ -49,7 +63,7 @@ _CONTEXT = BaseException.__context__.__get__  # type: ignore[union-attr]
 class Parcel(msgspec.Struct, frozen=True):
     """An exception on its way: pickled, with its pickled traceback, and in words for the worst case.
 
-    ``base`` is the name of its nearest built-in base.
+    ``base`` is the name of its nearest built-in base; ``words`` is the message without secrets, for records.
     """
 
     exception: bytes
@@ -57,10 +71,14 @@ class Parcel(msgspec.Struct, frozen=True):
     type: str
     message: str
     base: str = "Exception"
+    words: str = ""
 
 
-def pack(error: BaseException) -> Parcel:
-    """Pickle an exception so that it can be loaded again; bounds its tracebacks and its chain in place."""
+def pack(error: BaseException, secrets: Redactor | None = None) -> Parcel:
+    """Pickle an exception so that it can be loaded again; bounds its tracebacks and its chain in place.
+
+    ``secrets`` are taken out of its words, never out of the exception itself.
+    """
     _bound(error)
     # tblib's reducers are kept in copyreg, one for each class: without them causes lose their tracebacks.
     tblib.pickling_support.install(error)
@@ -69,8 +87,10 @@ def pack(error: BaseException) -> Parcel:
         packed = _dumps(error) or _dumps_remains(error)
     if packed is None:
         packed = pickle.dumps(stand_in(error), PROTOCOL)
-    name, message = dotted_name(type(error)), clip(text_of(error), MESSAGE_BYTES)
-    return Parcel(packed, _dumps_traceback(error.__traceback__), name, message, _base_of(error).__name__)
+    text, trace = text_of(error), _dumps_traceback(error.__traceback__)
+    words = clip((secrets or redactor()).bounded(text), MESSAGE_BYTES)
+    base = _base_of(error).__name__
+    return Parcel(packed, trace, dotted_name(type(error)), clip(text, MESSAGE_BYTES), base, words)
 
 
 def stand_in(error: BaseException) -> Exception:
@@ -81,6 +101,18 @@ def stand_in(error: BaseException) -> Exception:
 def address(parcel: Parcel, notes: tuple[str, ...], cause: Parcel | None = None) -> bytes:
     """Bytes that load as the parcel's exception with ``notes`` added, and ``cause`` as its cause."""
     return pickle.dumps(_Addressed(parcel, notes, cause), PROTOCOL)
+
+
+def check_sendable(value: Any) -> None:
+    """Raise what keeps a value from being sent; large buffers in it are looked at, and not copied."""
+    try:
+        pickle.dumps(value, PROTOCOL, buffer_callback=_let_go)
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
+        cloudpickle.dumps(value, PROTOCOL, buffer_callback=_let_go)
+
+
+def _let_go(_buffer: Any) -> None:
+    """Keep nothing."""
 
 
 def related(error: BaseException) -> Iterator[BaseException]:

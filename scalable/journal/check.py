@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -79,6 +80,8 @@ class _Look:
                 yield f"{FILES[file]}: line {record.seq} is of another run, {record.run_id}"
             seq = record.seq
             yield from self._line(record)
+        if stream.newer:
+            yield f"{FILES[file]}: {stream.newer} lines are of a newer scalable, not known to this one"
         if stream.torn > (self.info.status != "completed"):
             yield f"{FILES[file]}: {stream.torn} lines cannot be read"
 
@@ -166,8 +169,10 @@ def _accounted(known: _Task) -> Iterator[str]:
         yield f"attempt {attempt} failed by a fault, but none was injected"
     ended = bool(known.ends) and known.ends[-1].state != "cancelled"
     upstream = known.last is not None and known.last.outcome == "upstream"
+    # Where a result is computed once more and nobody wants it any more, the end that was told stands.
+    told = max((each.attempts for each in known.ends if each.state == "succeeded"), default=math.inf)
     for attempt, fault in sorted(struck.items()):
-        harmless = fault.event == "withdrawn" or fault.fault in HARMLESS
+        harmless = fault.event == "withdrawn" or fault.fault in HARMLESS or attempt > told
         if ended and not harmless and not upstream and attempt not in known.told:
             yield f"{fault.fault} was injected into attempt {attempt}, but that did not fail"
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from scalable.core.failure import ExceptionInfo, Failure, Kind, Outcome
 from scalable.core.lifecycle import Ending
@@ -55,46 +56,125 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+FORM_OF_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time", "pattern": FORM_OF_TIME})]
+"""A time in UTC with milliseconds: ``2026-11-21T09:30:00.123Z``."""
+
+SchemaNumber = Annotated[int, Meta(description="Version of the form of this line.")]
+Number = Annotated[int, Meta(description="Number of the line in its file, from 1; a gap shows a loss.")]
+At = Annotated[Time | None, Meta(description="When it was told.")]
+RunId = Annotated[str | None, Meta(description="The run, as its directory is called.")]
+Key = Annotated[str | None, Meta(description="Dask's key of the task, 1 kB of it at most.")]
+TheKey = Annotated[str, Meta(description="Dask's key of the task, 1 kB of it at most.")]
+TaskName = Annotated[str | None, Meta(description="Name of the task, as `task=` gave it.")]
+FunctionName = Annotated[str | None, Meta(description="Qualified name of the function.")]
+ComponentName = Annotated[str | None, Meta(description="The component whose workers run it.")]
+WorkerName = Annotated[str | None, Meta(description="Name of the worker that it ran on.")]
+
+Cpu = Annotated[
+    float | None, Meta(description="Seconds of CPU of the attempt, the last one; null where nobody can tell.")
+]
+Peak = Annotated[
+    int | None, Meta(description="Most bytes of memory of its process meanwhile; null where nobody can tell.")
+]
+CallText = Annotated[
+    str | None,
+    Meta(description="The call with its arguments shortened; what is to be redacted is shown as `***`."),
+]
+
+
 class FailureRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A line of ``failures.jsonl``: one failed attempt, a recovery, or the failure of the session itself."""
 
-    schema: int = SCHEMA
-    seq: int = 0
-    at: str | None = None
-    run_id: str | None = None
-    event: Literal["attempt_failed", "recovered", "session_failed"]
-    key: str | None = None
-    task: str | None = None
-    function: str | None = None
-    call: str | None = None
-    component: str | None = None
-    attempt: int | None = None
-    max_attempts: int | None = None
-    outcome: Outcome | None = None
-    kind: Kind | None = None
-    rule: str | None = None
-    action: Literal["retry", "give_up", "park"] | None = None
-    delay_s: float | None = None
-    wait_s: float | None = None
-    reason: str | None = None
-    root: str | None = None
-    escalated_from: str | None = None
-    escalated_to: str | None = None
-    exception: ExceptionInfo | None = None
-    traceback: str | None = None
-    fingerprint: str | None = None
-    worker: str | None = None
-    address: str | None = None
-    host: str | None = None
-    pid: int | None = None
-    exit_code: int | None = None
-    signal: str | None = None
-    started_at: str | None = None
-    duration_s: float | None = None
-    peak_rss_bytes: int | None = None
-    warnings: tuple[str, ...] = ()
-    output: str | None = None
-    injected: bool = False
+    schema: SchemaNumber = SCHEMA
+    seq: Number = 0
+    at: At = None
+    run_id: RunId = None
+    event: Annotated[
+        Literal["attempt_failed", "recovered", "session_failed"],
+        Meta(description="A failed attempt, a success after failures, or the failure of the session."),
+    ]
+    key: Key = None
+    task: TaskName = None
+    function: FunctionName = None
+    call: CallText = None
+    component: ComponentName = None
+    attempt: Annotated[
+        int | None, Meta(description="Which attempt it was, from 1; null where it never ran.")
+    ] = None
+    max_attempts: Annotated[
+        int | None,
+        Meta(
+            description="Attempts that it may have; those spoilt by lost workers, and parked ones, are added."
+        ),
+    ] = None
+    outcome: Annotated[
+        Outcome | None, Meta(description="How the attempt ended; `died`: its isolated process did.")
+    ] = None
+    kind: Annotated[
+        Kind | None,
+        Meta(description="What sort of failure it is, which decides whether it is worth another attempt."),
+    ] = None
+    rule: Annotated[
+        str | None, Meta(description="The rule of classification that said so; `scalable rules` lists them.")
+    ] = None
+    action: Annotated[
+        Literal["retry", "give_up", "park"] | None,
+        Meta(description="What follows: another attempt, none, or to wait until its function works again."),
+    ] = None
+    delay_s: Annotated[float | None, Meta(description="Seconds until the next attempt.")] = None
+    wait_s: Annotated[
+        float | None,
+        Meta(description="Seconds of wait that the failure itself asked for: `retry_after`, `Retry-After`."),
+    ] = None
+    reason: Annotated[str | None, Meta(description="Why that follows, in words.")] = None
+    root: Annotated[
+        str | None,
+        Meta(description="Where the outcome is `upstream`: the key of the task whose failure is to blame."),
+    ] = None
+    escalated_from: Annotated[
+        str | None,
+        Meta(
+            description="What the attempt had, where the next one gets more: component, or memory, timeout."
+        ),
+    ] = None
+    escalated_to: Annotated[str | None, Meta(description="What the next attempt gets.")] = None
+    exception: Annotated[ExceptionInfo | None, Meta(description="What was raised.")] = None
+    traceback: Annotated[str | None, Meta(description="The frames of your code, as Python prints them.")] = (
+        None
+    )
+    fingerprint: Annotated[str | None, Meta(description="Identifies the same failure across runs.")] = None
+    worker: WorkerName = None
+    address: Annotated[str | None, Meta(description="Address of the worker.")] = None
+    host: Annotated[str | None, Meta(description="Machine that it ran on.")] = None
+    pid: Annotated[
+        int | None,
+        Meta(description="Process that it ran in: that of the isolated attempt, else of the worker."),
+    ] = None
+    exit_code: Annotated[
+        int | None,
+        Meta(description="How the process of an isolated attempt ended, or the worker that was lost."),
+    ] = None
+    signal: Annotated[str | None, Meta(description="The signal that ended it, such as `SIGKILL`.")] = None
+    started_at: Annotated[Time | None, Meta(description="When the attempt began.")] = None
+    duration_s: Annotated[
+        float | None,
+        Meta(description="Seconds of wall time that it ran; waiting in a queue does not count."),
+    ] = None
+    cpu_s: Cpu = None
+    peak_rss_bytes: Peak = None
+    warnings: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Warnings that were issued before the failure, as `UserWarning: text (file.py:12)`."
+        ),
+    ] = ()
+    output: Annotated[str | None, Meta(description="The end of what an isolated attempt printed.")] = None
+    injected: Annotated[bool, Meta(description="True where fault injection caused it.")] = False
+    remembered: Annotated[
+        str | None,
+        Meta(description="The earlier run that it failed in, where it was not made again: see `--resume`."),
+    ] = None
 
 
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,26 +183,44 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``replaces`` is the state of an earlier line of the same key, where the task was retried by hand.
     """
 
-    schema: int = SCHEMA
-    seq: int = 0
-    at: str | None = None
-    run_id: str | None = None
-    key: str
-    task: str | None = None
-    function: str | None = None
-    call: str | None = None
-    component: str | None = None
-    state: Ending
-    replaces: Ending | None = None
-    attempts: int
-    submitted_at: str | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
-    duration_s: float | None = None
-    worker: str | None = None
-    result_bytes: int | None = None
-    cache: Literal["hit", "miss"] | None = None
-    peak_rss_bytes: int | None = None
+    schema: SchemaNumber = SCHEMA
+    seq: Number = 0
+    at: At = None
+    run_id: RunId = None
+    key: TheKey
+    task: TaskName = None
+    function: FunctionName = None
+    call: CallText = None
+    component: ComponentName = None
+    state: Annotated[Ending, Meta(description="How the task ended.")]
+    replaces: Annotated[
+        Ending | None,
+        Meta(description="The state of an earlier line of the same key, where the task was retried by hand."),
+    ] = None
+    attempts: Annotated[int, Meta(description="How many attempts have begun.")]
+    submitted_at: Annotated[Time | None, Meta(description="When the scheduler got the task.")] = None
+    started_at: Annotated[Time | None, Meta(description="When its last attempt began.")] = None
+    finished_at: Annotated[Time | None, Meta(description="When that ended.")] = None
+    duration_s: Annotated[
+        float | None,
+        Meta(
+            description="Seconds of wall time that the last attempt ran; waiting in a queue does not count."
+        ),
+    ] = None
+    worker: WorkerName = None
+    result_bytes: Annotated[int | None, Meta(description="Bytes of the result, as Dask estimates it.")] = None
+    cache: Annotated[
+        Literal["hit", "miss"] | None,
+        Meta(description="Whether every look-up of a cached function was a hit; null where there was none."),
+    ] = None
+    peak_rss_bytes: Peak = None
+    cpu_s: Cpu = None
+    resumed: Annotated[
+        str | None, Meta(description="The earlier run that its result is of, where it was not made again.")
+    ] = None
+    code_changed: Annotated[
+        bool, Meta(description="True where its function did something else in that run.")
+    ] = False
 
 
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,38 +230,51 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``stuck`` and to be replaced, or was ``quarantined``. ``running`` are keys of tasks that it ran.
     """
 
-    schema: int = SCHEMA
-    seq: int = 0
-    at: str | None = None
-    run_id: str | None = None
-    event: Literal["started", "lost", "retired", "stuck", "quarantined"]
-    worker: str
-    address: str | None = None
-    host: str | None = None
-    pid: int | None = None
-    threads: int | None = None
-    memory_bytes: int | None = None
-    exit_code: int | None = None
-    signal: str | None = None
-    reason: str | None = None
-    running: tuple[str, ...] = ()
+    schema: SchemaNumber = SCHEMA
+    seq: Number = 0
+    at: At = None
+    run_id: RunId = None
+    event: Annotated[
+        Literal["started", "lost", "retired", "stuck", "quarantined"],
+        Meta(
+            description="What happened; `stuck`: it is to be replaced; `quarantined`: it gets no more tasks."
+        ),
+    ]
+    worker: Annotated[str, Meta(description="Name of the worker.")]
+    address: Annotated[str | None, Meta(description="Address of the worker.")] = None
+    host: Annotated[str | None, Meta(description="Its machine.")] = None
+    pid: Annotated[int | None, Meta(description="Its process.")] = None
+    threads: Annotated[int | None, Meta(description="How many tasks it runs at once.")] = None
+    memory_bytes: Annotated[int | None, Meta(description="Its limit of memory in bytes.")] = None
+    exit_code: Annotated[int | None, Meta(description="How it was lost.")] = None
+    signal: Annotated[str | None, Meta(description="The signal that ended it, such as `SIGKILL`.")] = None
+    reason: Annotated[str | None, Meta(description="Why it is stuck or quarantined, in words.")] = None
+    running: Annotated[
+        tuple[str, ...],
+        Meta(description="Keys of the tasks that it ran when it was lost, isolated ones too."),
+    ] = ()
 
 
 class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A line of ``cache.jsonl``: a look-up by a cached function inside a task."""
 
-    schema: int = SCHEMA
-    seq: int = 0
-    at: str | None = None
-    run_id: str | None = None
-    event: Literal["hit", "miss", "damaged"]
-    function: str | None = None
-    cache_key: str | None = None
-    key: str | None = None
-    task: str | None = None
-    worker: str | None = None
-    duration_s: float | None = None
-    bytes: int | None = None
+    schema: SchemaNumber = SCHEMA
+    seq: Number = 0
+    at: At = None
+    run_id: RunId = None
+    event: Annotated[
+        Literal["hit", "miss", "damaged"],
+        Meta(description="`damaged`: an entry that could not be read, and is computed again."),
+    ]
+    function: FunctionName = None
+    cache_key: Annotated[str | None, Meta(description="Key of the entry.")] = None
+    key: Key = None
+    task: TaskName = None
+    worker: WorkerName = None
+    duration_s: Annotated[
+        float | None, Meta(description="Seconds of the look-up, or of the call where it missed.")
+    ] = None
+    bytes: Annotated[int | None, Meta(description="Size of the entry.")] = None
 
 
 class FaultRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,18 +283,23 @@ class FaultRecord(msgspec.Struct, frozen=True, kw_only=True):
     There is such a file where faults were injected; ``fault`` is the kind of it.
     """
 
-    schema: int = SCHEMA
-    seq: int = 0
-    at: str | None = None
-    run_id: str | None = None
-    event: Literal["injected", "withdrawn"]
-    key: str
-    task: str | None = None
-    function: str | None = None
-    attempt: int
-    fault: str
-    error: str | None = None
-    worker: str | None = None
+    schema: SchemaNumber = SCHEMA
+    seq: Number = 0
+    at: At = None
+    run_id: RunId = None
+    event: Annotated[
+        Literal["injected", "withdrawn"],
+        Meta(
+            description="`injected`: an attempt was sent with it; `withdrawn`: it is not to have it any more."
+        ),
+    ]
+    key: TheKey
+    task: TaskName = None
+    function: FunctionName = None
+    attempt: Annotated[int, Meta(description="Which attempt, from 1.")]
+    fault: Annotated[str, Meta(description="The kind of the fault.")]
+    error: Annotated[str | None, Meta(description="What is raised.")] = None
+    worker: WorkerName = None
 
 
 Record = FailureRecord | TaskRecord | WorkerRecord | CacheRecord | FaultRecord

@@ -6,16 +6,19 @@ import os
 import re
 import secrets
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
-from scalable.journal.records import utc
+from scalable.journal.records import SCHEMA, Time, utc
 
 __all__ = [
     "FILES",
+    "Launch",
     "RunInfo",
     "Status",
     "create",
@@ -41,28 +44,52 @@ GONE = -1
 Status = Literal["running", "completed", "failed", "interrupted"]
 
 
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run was begun, as far as it takes to begin it again."""
+
+    command: Annotated[
+        Literal["run", "python"],
+        Meta(description="`run` for `scalable run`, `python` for a script with a session in it."),
+    ]
+    file: Annotated[str, Meta(description="Path of the workflow or script.")]
+    arguments: Annotated[tuple[str, ...], Meta(description="What it was given.")] = ()
+    manifest: Annotated[str | None, Meta(description="Path of the manifest.")] = None
+    target: Annotated[str | None, Meta(description="The target that was asked for.")] = None
+    directory: Annotated[str, Meta(description="The current directory then.")]
+
+
 class RunInfo(msgspec.Struct, kw_only=True, frozen=True):
     """The content of ``run.json``, replaced atomically whenever it changes."""
 
-    schema: int = 1
-    run_id: str
-    status: Status
-    project: str
-    target: str
-    provider: str
-    started_at: str
-    finished_at: str | None = None
-    reason: str | None = None
-    counts: dict[str, int] = msgspec.field(default_factory=dict)
-    records_lost: int = 0
-    versions: dict[str, str] = msgspec.field(default_factory=dict)
-    waits: bool = True
-    host: str
-    pid: int
-    pid_started: int | None = None
+    schema: Annotated[int, Meta(description="Version of the form of this file.")] = SCHEMA
+    run_id: Annotated[str, Meta(description="The run, as its directory is called.")]
+    status: Annotated[Status, Meta(description="A run whose process is gone is interrupted, not running.")]
+    project: Annotated[str, Meta(description="The manifest's name of the project.")]
+    target: Annotated[str, Meta(description="The target that it ran on.")]
+    provider: Annotated[str, Meta(description="What provides that.")]
+    started_at: Annotated[Time, Meta(description="When it started.")]
+    finished_at: Annotated[Time | None, Meta(description="When it was closed.")] = None
+    reason: Annotated[str | None, Meta(description="Why it has this status, in words.")] = None
+    counts: Annotated[
+        dict[str, int], Meta(description="How many tasks were in which state when it was closed.")
+    ] = msgspec.field(default_factory=dict)
+    records_lost: Annotated[int, Meta(description="Lines that could not be written.")] = 0
+    versions: Annotated[
+        dict[str, str], Meta(description="Versions of Python, scalable, dask and distributed.")
+    ] = msgspec.field(default_factory=dict)
+    waits: Annotated[bool, Meta(description="False where a test let retries go at once.")] = True
+    resumes: Annotated[str | None, Meta(description="The earlier run that this one goes on from.")] = None
+    launch: Annotated[
+        Launch | None, Meta(description="How it was begun, as far as it takes to begin it again.")
+    ] = None
+    host: Annotated[str, Meta(description="Machine of the session's process.")]
+    pid: Annotated[int, Meta(description="The session's process.")]
+    pid_started: Annotated[
+        int | None, Meta(description="Clock ticks since boot when that began: which process of that number.")
+    ] = None
 
 
-def create(
+def create(  # noqa: PLR0913 - each is a field
     runs_dir: Path,
     *,
     project: str,
@@ -71,6 +98,8 @@ def create(
     now: float,
     versions: dict[str, str],
     waits: bool = True,
+    resumes: str | None = None,
+    launch: Launch | None = None,
 ) -> tuple[Path, RunInfo]:
     """Make a run's directory (0700) under ``runs_dir`` and write its first ``run.json``.
 
@@ -90,6 +119,8 @@ def create(
         started_at=utc(now) or "",
         versions=versions,
         waits=waits,
+        resumes=resumes,
+        launch=launch,
         host=socket.gethostname(),
         pid=os.getpid(),
         pid_started=_start_ticks(os.getpid()),
@@ -118,10 +149,20 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def read_info(path: Path) -> RunInfo:
     """Read ``run.json``; raises ``OSError`` or ``msgspec.DecodeError`` where it is missing or broken."""
+    content = (path / "run.json").read_bytes()
     try:
-        return msgspec.json.decode((path / "run.json").read_bytes(), type=RunInfo)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise msgspec.DecodeError(str(error)) from error
+        return msgspec.json.decode(content, type=RunInfo)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(_newer(content) or str(error)) from error
+
+
+def _newer(content: bytes) -> str | None:
+    """Say so where a later release wrote the file, in a form that this one does not know."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = msgspec.json.decode(content, type=dict[str, Any])
+        if isinstance(schema := told.get("schema"), int) and schema > SCHEMA:
+            return f"schema {schema} is of a newer release of scalable than this one, which knows {SCHEMA}"
+    return None
 
 
 def effective_status(info: RunInfo) -> Status:

@@ -1,17 +1,24 @@
-"""A run in numbers and its final failures: one pass over its files."""
+"""A run in numbers, its first final failures, and all of them in groups: one pass over each file.
+
+The memory that it takes grows with the causes of the failures, not with their number. A second pass over
+``failures.jsonl`` finds the causes of tasks that did not run, where there are any.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
 from scalable.core.lifecycle import ENDED
-from scalable.journal.reader import Stream
-from scalable.journal.records import CacheRecord, FailureRecord, TaskRecord
+from scalable.journal.ends import Worked, read_ends
+from scalable.journal.failures import Failures
+from scalable.journal.groups import Group
+from scalable.journal.reader import Slim
+from scalable.journal.records import FailureRecord
 from scalable.journal.rundir import RunInfo, Status, effective_status, read_info
+from scalable.journal.select import ALL, Select
 
 __all__ = ["Summary", "summarise"]
 
@@ -20,10 +27,17 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What a run came to.
 
     ``tasks`` counts ended tasks by state; ``retries`` attempts that were tried again; ``recovered`` tasks
-    that succeeded after failing; ``lost_s`` seconds of compute spent on failed attempts; ``failures`` the
-    last record of each task that failed for good, in the order of their ends; ``torn`` unreadable lines;
-    ``parked`` attempts that were parked, by what failed; ``uncounted`` the same by key; ``injected`` failed
-    attempts that came of a fault on purpose.
+    that succeeded after failing; ``lost_s`` seconds of compute spent on failed attempts; ``torn`` unreadable
+    lines, ``newer`` those of a form that only a later release knows; ``parked`` attempts that were parked, by
+    what failed; ``uncounted`` the same by key; ``injected`` failed attempts that came of a fault on purpose;
+    ``given_up`` tasks that failed for good by themselves, ``skipped`` those that did not run because an input
+    failed.
+
+    ``selected`` says whether only some failures are asked for. ``own`` and ``upstream`` are how many of those
+    that were given up and skipped; ``failures`` the last records of the first twenty of each, in the order
+    of their ends; ``groups`` are all failed attempts by what they were grouped ``by``, and ``rootless`` the
+    skipped ones whose cause is not among these. ``worked`` is what succeeded, by function; ``resumed`` counts
+    the results of earlier runs among that, by run, ``other_code`` those of other code than now, by function.
     """
 
     run_dir: Path
@@ -37,9 +51,21 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[FailureRecord, ...]
     session_failures: tuple[FailureRecord, ...]
     torn: int
+    newer: int = 0
     parked: dict[str, int] = {}
     uncounted: dict[str | None, int] = {}
     injected: int = 0
+    given_up: int = 0
+    skipped: int = 0
+    own: int = 0
+    upstream: int = 0
+    by: str = "fingerprint"
+    groups: tuple[Group, ...] = ()
+    rootless: int = 0
+    worked: dict[str | None, Worked] = {}
+    resumed: dict[str, int] = {}
+    other_code: dict[str | None, int] = {}
+    selected: bool = False
 
     @property
     def total(self) -> int:
@@ -47,91 +73,26 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.tasks.values())
 
 
-def summarise(run_dir: Path) -> Summary:
+def summarise(run_dir: Path, by: str = "fingerprint", select: Select = ALL) -> Summary:
     """Fold a run's files. Raises ``OSError`` or ``msgspec.DecodeError`` where ``run.json`` is unreadable."""
     info = read_info(run_dir)
-    tasks, failures, cache = (Stream(run_dir, file) for file in ("tasks", "failures", "cache"))
-    ends = _Ends()
-    for ended in tasks:
-        ends.add(cast("TaskRecord", ended))
-    fold = _Failures()
-    for record in failures:
-        fold.add(cast("FailureRecord", record))
-    lookups: Counter[str] = Counter(cast("CacheRecord", record).event for record in cache)
+    ends = read_ends(run_dir)
+    failures = Failures(run_dir, by, ends, select)
+    told = failures.read()
+    cache = Slim(run_dir, "cache", ("event",))
+    lookups: Counter[str] = Counter(record.event for record, _ in cache)
     return Summary(
         run_dir=run_dir,
         info=info,
         status=effective_status(info),
-        tasks={state: ends.states[state] for state in ENDED},
-        retries=fold.retries,
-        recovered=fold.recovered,
-        lost_s=fold.lost_s,
+        tasks={state: ends.states.get(state, 0) for state in ENDED},
         cache=dict(lookups),
-        failures=tuple(record for record in fold.final.values() if record.key not in ends.undone),
-        session_failures=tuple(fold.of_session),
-        parked=dict(fold.parked.most_common()),
-        uncounted=dict(fold.uncounted),
-        injected=fold.injected,
-        torn=tasks.torn + failures.torn + cache.torn,
+        by=by,
+        worked=ends.worked,
+        resumed=ends.resumed,
+        other_code=ends.other_code,
+        selected=select.test is not None,
+        torn=ends.torn + failures.torn + cache.torn,
+        newer=ends.newer + failures.newer + cache.newer,
+        **told,
     )
-
-
-class _Ends:
-    """The fold over ``tasks.jsonl``. ``undone`` are tasks that failed, and ended otherwise when retried."""
-
-    def __init__(self) -> None:
-        self.states: Counter[str] = Counter()
-        self.undone: set[str | None] = set()
-
-    def add(self, record: TaskRecord) -> None:
-        self.states[record.state] += 1
-        if record.replaces is not None:
-            self.states[record.replaces] = max(0, self.states[record.replaces] - 1)  # its line may be lost
-        if record.state == "failed":
-            self.undone.discard(record.key)
-        elif record.replaces == "failed":
-            self.undone.add(record.key)
-
-
-class _Failures:
-    """The fold over ``failures.jsonl``."""
-
-    def __init__(self) -> None:
-        self.retries = 0
-        self.recovered = 0
-        self.injected = 0
-        self.lost_s = 0.0
-        self.final: dict[str | None, FailureRecord] = {}
-        self.of_session: list[FailureRecord] = []
-        self.parked: Counter[str] = Counter()
-        self.uncounted: Counter[str | None] = Counter()
-        self._parked_last: dict[str | None, int | None] = {}
-
-    def add(self, record: FailureRecord) -> None:
-        if record.event == "session_failed":
-            self.of_session.append(record)
-        elif record.event == "recovered":
-            self.recovered += 1
-            self.final.pop(record.key, None)
-        else:
-            self._add_attempt(record)
-
-    def _add_attempt(self, record: FailureRecord) -> None:
-        if self._parked_last.pop(record.key, None) != record.attempt or record.attempt is None:
-            self.lost_s += record.duration_s or 0.0  # else its deadline came: the attempt is told twice
-        self.injected += record.injected
-        self.final.pop(record.key, None)  # an older one, of a task that was retried by hand
-        if record.action == "retry":
-            self.retries += 1
-        elif record.action == "park":
-            self._add_parked(record)
-        else:
-            self.final[record.key] = record
-
-    def _add_parked(self, record: FailureRecord) -> None:
-        error = record.exception
-        name = error.type.rpartition(".")[2] if error else "unknown"
-        message = error.message.partition("\n")[0][:100] if error else ""
-        self.parked[f"{name} — {message}" if message else name] += 1
-        self.uncounted[record.key] += 1
-        self._parked_last[record.key] = record.attempt

@@ -9,32 +9,53 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from scalable.journal.gate import Gate
 from scalable.journal.records import SCHEMA
 from scalable.journal.rundir import FILES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["JournalWarning", "Writer"]
+    from scalable.journal.rundir import Status
+
+__all__ = ["JournalWarning", "Sink", "Writer"]
 
 logger = logging.getLogger("scalable")
+
+AT_ONCE = 200
+"""Lines that are written together, of some hundred bytes each."""
 
 
 class JournalWarning(UserWarning):
     """Records could not be written to the run's directory."""
 
 
-class Writer:
-    """The open files of one run. Safe to call from several threads; ``close`` is final."""
+class Sink(Protocol):
+    """Is told what was written, in the order of each file; neither method may wait long, or raise."""
 
-    def __init__(self, path: Path, run_id: str) -> None:
+    def append(self, file: str, records: list[dict[str, Any]]) -> None:
+        """Take in records that were just written to a file."""
+
+    def close(self, status: Status, reason: str | None) -> None:
+        """Take in how the run ended."""
+
+
+class Writer:
+    """The open files of one run. Safe to call from several threads; ``close`` is final.
+
+    ``sinks`` are told what was written, also where that was lost.
+    """
+
+    def __init__(self, path: Path, run_id: str, gate: Gate | None = None) -> None:
         self.path = path
         self.run_id = run_id
+        self.gate = gate or Gate()
         self.lost = 0
+        self.sinks: list[Sink] = []
         self._seq = dict.fromkeys(FILES, 0)
         self._open: dict[str, int] = {}
         self._torn: set[str] = set()
@@ -42,17 +63,25 @@ class Writer:
         self._closed = False
         self._complained = False
 
-    def append(self, file: str, records: list[dict[str, Any]]) -> None:
-        """Append records (fields without ``schema``, ``seq`` and ``run_id``) to one of ``FILES``."""
+    def append(self, file: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Append records (fields without ``schema``, ``seq`` and ``run_id``) to one of ``FILES``.
+
+        Returns them as they were written: without secrets.
+        """
+        records = [
+            each
+            for first in range(0, len(records), AT_ONCE)
+            for each in self.gate.records(records[first : first + AT_ONCE])
+        ]
         with self._lock:
             if self._closed:
-                return
-            for record in records:
-                line = self._line(file, record)
-                try:
-                    self._write(file, line)
-                except OSError as error:
-                    self._count_loss(error)
+                return records
+            lines = [self._line(file, record) for record in records]
+            for first in range(0, len(lines), AT_ONCE):
+                self._write(file, lines[first : first + AT_ONCE])
+        for sink in self.sinks:
+            sink.append(file, records)
+        return records
 
     def close(self) -> None:
         """Close the files; later appends are ignored."""
@@ -79,19 +108,35 @@ class Writer:
         self._seq[file] = seq
         return line
 
-    def _write(self, file: str, line: bytes) -> None:
-        descriptor = self._descriptor(file)
-        if file in self._torn:  # an earlier write stopped in mid-line: never glue the next record to it
-            line = b"\n" + line
-        done = 0
-        while done < len(line):
+    def _write(self, file: str, lines: list[bytes]) -> None:
+        """Write lines together; after one that is lost, try with the next."""
+        while lines:
+            written = 0
             try:
-                done += os.write(descriptor, line[done:])
-            except OSError:
-                if done:
-                    self._torn.add(file)
-                raise
-        self._torn.discard(file)
+                descriptor = self._descriptor(file)
+                if file in self._torn:  # a write stopped in mid-line: never glue the next record to it
+                    lines = [b"\n" + lines[0], *lines[1:]]
+                content = b"".join(lines)
+                while written < len(content):
+                    written += os.write(descriptor, content[written:])
+            except OSError as error:
+                lines = self._after_loss(file, lines, written)
+                self._count_loss(error)
+            else:
+                self._torn.discard(file)
+                return
+
+    def _after_loss(self, file: str, lines: list[bytes], written: int) -> list[bytes]:
+        """List the lines that come after the one that a write stopped in."""
+        whole = 0
+        while written >= len(lines[whole]):
+            written -= len(lines[whole])
+            whole += 1
+        if written:
+            self._torn.add(file)
+        elif whole:
+            self._torn.discard(file)
+        return lines[whole + 1 :]
 
     def _descriptor(self, file: str) -> int:
         descriptor = self._open.get(file)

@@ -9,6 +9,7 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.policy import Retry
+from scalable.core.redact import MOST_PATTERNS, is_pattern
 from scalable.errors import PlanError
 from scalable.manifest.model import DEFAULT, Component, Task
 from scalable.manifest.nodes import Node, Scalar, Table, at
@@ -30,6 +31,7 @@ def check(root: Table, values: dict[str, Any], problems: Problems) -> None:
         _escalation(root, name, task, values.get("components", {}), problems)
     for field in ("escalate", "fallback"):
         _chains(root, field, values.get("components", {}), problems)
+    _redactions(root, values, problems)
     for name in values.get("retry", {}):
         _policy(at(root, "retry", name), values["retry"][name], f"retry.{name}", problems)
     if (faults := values.get("faults")) is not None and not problems.within("faults"):
@@ -40,6 +42,18 @@ def check(root: Table, values: dict[str, Any], problems: Problems) -> None:
             place = _place(at(root, "targets", name, "min_workers"))
             message = f"expected at most max_workers, which is {most}, got {least}"
             problems.add(place, f"targets.{name}.min_workers", message)
+
+
+def _redactions(root: Table, values: dict[str, Any], problems: Problems) -> None:
+    """Each pattern is tried on every text."""
+    for path, entries in (("redact", values.get("redact", ())), ("telemetry.redact", _telemetry(values))):
+        if (many := sum(map(is_pattern, entries))) > MOST_PATTERNS:
+            place = _place(at(root, *path.split(".")))
+            problems.add(place, path, f"expected at most {MOST_PATTERNS} patterns, got {many}")
+
+
+def _telemetry(values: dict[str, Any]) -> tuple[str, ...]:
+    return values["telemetry"].redact if "telemetry" in values else ()
 
 
 def _faults(root: Table, faults: FaultsModel, problems: Problems) -> None:

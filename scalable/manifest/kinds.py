@@ -20,6 +20,7 @@ __all__ = [
     "Function",
     "Mounts",
     "Name",
+    "Redaction",
     "Retries",
     "Shape",
     "Share",
@@ -41,6 +42,7 @@ Size = Annotated[int, Meta(ge=MIN_SIZE, le=MAX_SIZE, extra={"unit": "size"})]
 Factor = Annotated[float, Meta(gt=1, le=MAX_FACTOR, extra={"unit": "factor"})]
 Share = Annotated[float, Meta(ge=0, le=1, extra={"unit": "share"})]
 Name = Annotated[str, Meta(extra={"unit": "name"})]
+Redaction = Annotated[str, Meta(extra={"unit": "redaction"})]
 ExceptionName = Annotated[str, Meta(extra={"unit": "exception"})]
 Function = Annotated[str, Meta(extra={"unit": "function"})]
 Env = dict[str, Annotated[str, Meta(extra={"unit": "env"})]]

@@ -11,11 +11,24 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, structs
 
+from scalable.core.pairs import is_secret_name
 from scalable.core.policy import Retry
-from scalable.core.variables import expand
+from scalable.core.variables import DEFAULTS, REFERENCES, expand
 from scalable.errors import ManifestError
 from scalable.manifest.faults import FaultsModel
-from scalable.manifest.kinds import Count, Cpus, Env, Factor, Mounts, Name, Retries, Size, Timeout, Walltime
+from scalable.manifest.kinds import (
+    Count,
+    Cpus,
+    Env,
+    Factor,
+    Mounts,
+    Name,
+    Redaction,
+    Retries,
+    Size,
+    Timeout,
+    Walltime,
+)
 from scalable.manifest.policies import RetryModel
 from scalable.manifest.problems import suggest
 from scalable.manifest.targets import Containers, Target
@@ -29,6 +42,7 @@ __all__ = [
     "Escalate",
     "Manifest",
     "Project",
+    "Resume",
     "Task",
     "Telemetry",
 ]
@@ -121,13 +135,34 @@ class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
+class Resume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run leaves for one that goes on from it."""
+
+    results: Annotated[
+        bool, Meta(description="Keep the results of tasks, so that a resumed run need not make them again.")
+    ] = True
+    max_result: Annotated[Size, Meta(description="The largest result that is kept, such as 64M.")] = (
+        64_000_000
+    )
+    max_total: Annotated[Size, Meta(description="How much is kept of one run, such as 10G.")] = 10_000_000_000
+    keep_runs: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)],
+        Meta(description="Of so many runs of a project, the newest, the results are kept."),
+    ] = 5
+
+
 class Telemetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written down of a run."""
 
     runs_dir: Annotated[str, Meta(description="The directory of runs.")] = RUNS_DIR
     redact: Annotated[
-        tuple[Name, ...], Meta(description="Names of arguments whose values are shown as `***`.")
+        tuple[Redaction, ...],
+        Meta(description="Names whose values are shown as `***`, and `/patterns/` of text that is."),
     ] = ()
+    otel: Annotated[
+        bool | None,
+        Meta(description="Send spans by OpenTelemetry; default: where the process has configured it."),
+    ] = None
 
 
 class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -157,12 +192,14 @@ class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="The run stops when more tasks than this failed for good; default: never."),
     ] = None
     cache: Annotated[Cache, Meta(description="Where results are kept.")] = Cache()
+    resume: Annotated[Resume, Meta(description="What a run leaves for one that goes on from it.")] = Resume()
     telemetry: Annotated[Telemetry, Meta(description="What is written down of a run.")] = Telemetry()
     faults: Annotated[
         FaultsModel | None, Meta(description="Faults that are injected into its runs; default: none.")
     ] = None
     redact: Annotated[
-        tuple[Name, ...], Meta(description="Names of arguments whose values are shown as `***`.")
+        tuple[Redaction, ...],
+        Meta(description="Names whose values are shown as `***`, and `/patterns/` of text that is."),
     ] = ()
     overlays: Annotated[
         dict[str, dict[str, Any]],
@@ -184,6 +221,23 @@ class Manifest(Document, frozen=True, kw_only=True):
     def redacted(self) -> tuple[str, ...]:
         """The names of all arguments to hide, wherever they are listed."""
         return tuple(dict.fromkeys((*self.redact, *self.telemetry.redact)))
+
+    @property
+    def secret_variables(self) -> tuple[str, ...]:
+        """Names of variables of the environment that hold secrets by their names, here or on the workers."""
+        named = [
+            *REFERENCES.findall(self.text),
+            *(name for each in self.components.values() for name in each.env),
+        ]
+        return tuple(dict.fromkeys(name for name in named if is_secret_name(name)))
+
+    def secret_values(self, environ: Mapping[str, str]) -> list[str]:
+        """What these variables hold, here and on the workers; those of defaults, too."""
+        texts = [f"${{{name}:-}}" for name in self.secret_variables]
+        texts += [found[0] for found in DEFAULTS.finditer(self.text) if is_secret_name(found[1])]
+        for each in self.components.values():
+            texts += [text for name, text in each.env.items() if is_secret_name(name)]
+        return [value for text in texts if (value := expand(text, environ))]
 
     def on(self, targets: dict[str, Target]) -> "Manifest":
         """The same on other targets."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import inspect
 
 from scalable.core.policy import Retry
+from scalable.core.redact import compiled, is_pattern
 from scalable.core.variables import expand
 from scalable.faults.plan import share
 from scalable.manifest.problems import nearest
@@ -39,6 +40,7 @@ _WORDS = {
     "factor": "a factor such as 2x or 1.5",
     "share": "a share such as 0.25 or 25%",
     "name": "a name",
+    "redaction": "a name, or a regular expression as '/…/'",
     "exception": "the dotted name of an exception, such as requests.Timeout",
     "function": "a function as package.module:name",
     "env": "text",
@@ -71,6 +73,8 @@ def read(node: Scalar, wanted: Shape, environ: Mapping[str, str]) -> Any:
         return None
     if isinstance(wanted.kind, inspect.StrType) and wanted.unit in {None, "env", "mounts"}:
         return _text(node, wanted, environ)
+    if wanted.unit == "redaction" and is_pattern(node.text):
+        return _pattern(node)
     value = _expanded(node, wanted, environ)
     if wanted.optional and is_nothing(value):
         return None
@@ -102,6 +106,15 @@ def _text(node: Scalar, wanted: Shape, environ: Mapping[str, str]) -> str:
     if wanted.unit == "env" and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return node.text
     raise _unfit(node, "text", f'write "{node.text}"')
+
+
+def _pattern(node: Scalar) -> str:
+    """A regular expression stays as written: a dollar sign in it is the end of a line."""
+    try:
+        compiled(node.text)
+    except ValueError as error:
+        raise _unfit(node, f"a regular expression ({error})") from None
+    return node.text
 
 
 def _expanded(node: Scalar, wanted: Shape, environ: Mapping[str, str]) -> Any:
@@ -168,6 +181,7 @@ def _is_exception(value: str) -> bool:
 
 _NAMES: dict[str, Callable[[str], object]] = {
     "name": bool,
+    "redaction": bool,
     "function": _FUNCTION.fullmatch,
     "exception": _is_exception,
 }

@@ -25,6 +25,7 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     model.Escalate,
     model.Task,
     model.Cache,
+    model.Resume,
     model.Telemetry,
     policies.RetryModel,
     faults.FaultsModel,

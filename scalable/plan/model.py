@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from scalable.core.redact import redactor
 from scalable.manifest import Cache, Escalate, RetryModel, Telemetry
 from scalable.manifest.faults import FaultsModel
 from scalable.plan import show
@@ -115,8 +116,9 @@ class Plan(Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn the plan into dicts, lists and values, its fingerprint first."""
-        return {"fingerprint": self.fingerprint, **msgspec.json.decode(msgspec.json.encode(self))}
+        """Turn the plan into dicts, lists and values, its fingerprint first; secrets are ``***``."""
+        shown: dict[str, Any] = redactor(self.redact).value(msgspec.json.decode(msgspec.json.encode(self)))
+        return {"fingerprint": self.fingerprint, **shown}
 
     def to_json(self) -> str:
         """Write the plan as indented JSON, its fingerprint first."""

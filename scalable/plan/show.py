@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from scalable.core.redact import redactor
 from scalable.manifest.units import format_seconds, format_size
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ __all__ = ["html", "text"]
 
 
 def text(plan: Plan) -> str:
-    """Describe what would start, section by section."""
-    return "\n".join(_lines(plan))
+    """Describe what would start, section by section; secrets are ``***``."""
+    return redactor(plan.redact).text("\n".join(_lines(plan)))
 
 
 def html(plan: Plan) -> str:

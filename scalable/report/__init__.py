@@ -1,6 +1,6 @@
 """What became of a run, for people and for programs: lines of text, and plain data for JSON.
 
-Nothing here prints, starts or changes anything, and nothing imports Dask. ``locate`` finds a run,
-``text`` and ``failures`` word it, ``data`` makes it JSON; ``harmless``, ``quantities`` and ``frames`` are
+Nothing here prints or starts anything, and nothing imports Dask. ``locate`` finds a run, ``text`` and
+``failures`` word it, ``data`` makes it JSON, ``html`` a page; ``harmless``, ``quantities`` and ``frames`` are
 what they share. The command line prints what these return.
 """

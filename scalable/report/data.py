@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,12 +13,13 @@ from scalable.journal import rundir
 from scalable.report.text import failed_count, run_seconds, task_count
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from scalable.journal.rundir import RunInfo
     from scalable.journal.summary import Summary
 
-__all__ = ["damaged_data", "run_data", "summary_data", "to_json"]
+__all__ = ["damaged_data", "json_lines", "run_data", "summary_data", "to_json"]
 
 DEL = "\x7f"
 
@@ -31,12 +33,16 @@ def summary_data(summary: Summary, failures: bool) -> dict[str, Any]:  # noqa: F
         "tasks": {**summary.tasks, "failed": failed_count(summary), "total": task_count(summary)},
         "retries": summary.retries,
         "recovered": summary.recovered,
+        "skipped": summary.skipped,
         "parked": dict(summary.parked),
         "lost_s": summary.lost_s,
         "injected": summary.injected,
         "cache": dict(summary.cache),
+        "resumes": summary.info.resumes,
+        "resumed": dict(summary.resumed),
         "records_lost": summary.info.records_lost,
         "torn": summary.torn,
+        "newer": summary.newer,
     }
     if failures:
         data["failures"] = [msgspec.to_builtins(record) for record in summary.failures]
@@ -63,6 +69,18 @@ def run_data(path: Path, info: RunInfo) -> dict[str, Any]:
 def damaged_data(path: Path, reason: str) -> dict[str, Any]:
     """Give a run that cannot be read as plain data."""
     return {"run_id": path.name, "status": "damaged", "reason": reason, "run_dir": str(path.absolute())}
+
+
+def json_lines(data: dict[str, Any], lists: dict[str, Iterable[Any]]) -> Iterator[str]:
+    """Write data, and after it lists that need not fit into memory, as one JSON object."""
+    yield to_json(data).removesuffix("\n}") + ("," if lists else "\n}")
+    for number, (name, items) in enumerate(lists.items(), 1):
+        before = f'  "{name}": ['
+        for item in items:
+            yield before
+            before = indent(to_json(item), "    ") + ","
+        end = "]" if before.endswith("[") else "\n  ]"
+        yield before.removesuffix(",") + end + ("," if number < len(lists) else "\n}")
 
 
 def to_json(obj: object) -> str:

@@ -10,12 +10,12 @@ from scalable.report.quantities import count, duration, size
 from scalable.report.text import failed_count, task_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from scalable.journal.records import FailureRecord
     from scalable.journal.summary import Summary
 
-__all__ = ["error_words", "failure_lines"]
+__all__ = ["FAST_S", "details", "entries", "error_words", "failure_lines", "heading", "name_of"]
 
 FAST_S = 10.0  # a permanent failure within this time is called a fast one
 MOST_UPSTREAM = 20
@@ -32,22 +32,57 @@ OUTCOMES = {
 
 
 def failure_lines(summary: Summary) -> list[str]:
-    """List the failures of a run: what ended the run itself first, then each task that failed for good."""
-    lines = [f"The run ended with an error: {error_words(record)}" for record in summary.session_failures]
-    lines += [""] if lines else []
+    """List the failures that a summary keeps."""
+    return list(entries(summary))
+
+
+def entries(
+    summary: Summary,
+    own: Iterable[FailureRecord] | None = None,
+    parked: Mapping[str | None, int] | None = None,
+) -> Iterator[str]:
+    """List the failures of a run: what ended the run itself first, then each task that failed for good.
+
+    ``own`` are the records of those that failed by themselves, where there are more than a summary keeps;
+    ``parked`` how many attempts of them were parked.
+    """
+    yield from heading(summary)
+    upstream = [record for record in summary.failures if record.outcome == "upstream"]
+    roots, listed = {record.root for record in upstream}, {}
+    records = summary.failures if own is None else own
+    uncounted = summary.uncounted if parked is None else parked
+    number = 0
+    for record in records:
+        if record.outcome == "upstream":
+            continue
+        number += 1
+        yield f"  {number}. {name_of(record)}"
+        yield from (f"     {line}" for line in details(record, uncounted.get(record.key, 0)))
+        if record.key in roots:
+            listed[record.key] = f"{number}. {name_of(record)}"
+    yield from _upstream_lines(upstream, listed, max(summary.upstream, len(upstream)), after=number > 0)
+    yield from _missing(summary)
+
+
+def heading(summary: Summary, groups: int = 0) -> Iterator[str]:
+    """Say how many tasks failed, in how many groups; before it what ended the run itself."""
+    ended = [f"The run ended with an error: {error_words(record)}" for record in summary.session_failures]
+    yield from [*ended, ""] if ended else []
     total, failed = count(task_count(summary), "task"), failed_count(summary)
     if not failed:
-        return [*lines, f"No task failed ({total})." if lines else f"No failures ({total})."]
-    lines += [f"Failures ({failed} of {total}):", ""]
-    own = [record for record in summary.failures if record.outcome != "upstream"]
-    for number, record in enumerate(own, 1):
-        lines += [f"  {number}. {_name(record)}", *(f"     {line}" for line in _details(record, summary))]
-    upstream = [record for record in summary.failures if record.outcome == "upstream"]
-    lines += _upstream_lines(upstream, own)
-    if missing := failed - len(summary.failures):
+        yield f"No task failed ({total})." if ended else f"No failures ({total})."
+        return
+    chosen = f"{summary.own + summary.upstream} selected, " if summary.selected else ""
+    together = f" in {count(groups, 'group')}" if groups else ""
+    yield f"Failures ({chosen}{failed} of {total}){together}:"
+    yield ""
+
+
+def _missing(summary: Summary) -> Iterator[str]:
+    told = max(summary.given_up + summary.skipped, len(summary.failures))
+    if missing := failed_count(summary) - told:
         verb = "has" if missing == 1 else "have"
-        lines.append(f"  {count(missing, 'failed task')} {verb} no record that can be read")
-    return lines
+        yield f"  {count(missing, 'failed task')} {verb} no record that can be read"
 
 
 def error_words(record: FailureRecord) -> str:
@@ -66,29 +101,38 @@ def _ending(record: FailureRecord) -> str:
     return words if record.exit_code is None else f"{words} (exit code {record.exit_code})"
 
 
-def _name(record: FailureRecord) -> str:
+def name_of(record: FailureRecord) -> str:
+    """Name a task by its call, or by what else is known of it."""
     named = (one_line(text or "", 200) for text in (record.call, record.function, record.task, record.key))
     return next(filter(None, named), "a task")
 
 
-def _details(record: FailureRecord, summary: Summary) -> Iterator[str]:
+def details(record: FailureRecord, parked: int = 0) -> Iterator[str]:
+    """Say what is known of a failure, a line for each thing; ``parked`` attempts are no retries."""
     yield f"Error: {error_words(record)}"
     if record.worker:
         yield f"Worker: {one_line(record.worker, 100)}"
     if record.duration_s is not None:
         yield f"Duration before failure: {duration(record.duration_s)}{_permanent(record)}"
-    retries = (record.attempt or 1) - 1 - summary.uncounted.get(record.key, 0)
+    retries = (record.attempt or 1) - 1 - parked
     if retries > 0:
         yield f"Retries attempted: {retries} (all failed)"
     if record.outcome == "oom" and record.peak_rss_bytes:
         yield f"Peak memory: {size(record.peak_rss_bytes)}"
-    if record.reason and _stopped_early(record):
-        yield f"Why: {one_line(record.reason)}"
+    yield from _why(record)
     if place := last_user_frame(record.traceback):
         yield f"At: {place}"
     if record.injected:
         yield "Injected: yes, by fault injection"
     yield from _last_output(record)
+
+
+def _why(record: FailureRecord) -> Iterator[str]:
+    if record.remembered:
+        run = one_line(record.remembered)
+        yield f"Not run again: it failed so in {run}, and what it saw is the same (--retry-permanent runs it)"
+    elif record.reason and _stopped_early(record):
+        yield f"Why: {one_line(record.reason)}"
 
 
 def _last_output(record: FailureRecord) -> Iterator[str]:
@@ -109,16 +153,17 @@ def _stopped_early(record: FailureRecord) -> bool:
     return record.outcome == "worker_lost" or (attempt is not None and most is not None and attempt < most)
 
 
-def _upstream_lines(upstream: list[FailureRecord], own: list[FailureRecord]) -> Iterator[str]:
+def _upstream_lines(
+    upstream: list[FailureRecord], listed: dict[str | None, str], number: int, *, after: bool
+) -> Iterator[str]:
     if not upstream:
         return
-    if own:
+    if after:
         yield ""
-    yield f"  {count(len(upstream), 'task')} did not run because an input failed:"
-    listed = {record.key: f"{number}. {_name(record)}" for number, record in enumerate(own, 1)}
+    yield f"  {count(number, 'task')} did not run because an input failed:"
     for record in upstream[:MOST_UPSTREAM]:
-        yield f"     {_name(record)}{_because(record, listed)}"
-    if (more := len(upstream) - MOST_UPSTREAM) > 0:
+        yield f"     {name_of(record)}{_because(record, listed)}"
+    if (more := number - MOST_UPSTREAM) > 0:
         yield f"     … and {more} more; --json lists them all"
 
 

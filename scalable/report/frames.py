@@ -10,7 +10,7 @@ import re
 
 from scalable.report.harmless import one_line
 
-__all__ = ["last_user_frame"]
+__all__ = ["last_user_frame", "last_user_line"]
 
 FRAME = re.compile(r'\s*File "(?P<file>.*)", line (?P<line>\d+), in (?P<name>.+)')
 GROUP = re.compile(r"  [|+] ")
@@ -37,13 +37,29 @@ def last_user_frame(traceback: str | None) -> str | None:
 
     A frame of a library stands in where no frame is the user's.
     """
-    frames = _frames(traceback or "")
-    own = [frame for frame in frames if not _foreign(frame["file"])]
-    if not frames:
+    frame = _last(traceback or "")
+    if frame is None:
         return None
-    frame = (own or frames)[-1]
     file = re.split(r"[/\\]", frame["file"])[-1]
     return f"{one_line(file, 80)}:{frame['line'][:9]} in {one_line(frame['name'], 80)}"
+
+
+def last_user_line(traceback: str | None) -> str | None:
+    """Return the source line of that place, as it was when it failed; ``None`` where it is not told."""
+    lines = (traceback or "").split("\n")
+    frame = _last(traceback or "")
+    below = next(
+        (n for n, line in enumerate(lines, 1) if frame and frame.string == GROUP.sub("", line, 1)), 0
+    )
+    source = lines[below] if frame and below < len(lines) else ""
+    return one_line(source, 160) if source.startswith("    ") else None
+
+
+def _last(text: str) -> re.Match[str] | None:
+    frames = _frames(text)
+    own = [frame for frame in frames if not _foreign(frame["file"])]
+    found = own or frames
+    return found[-1] if found else None
 
 
 def _frames(text: str) -> list[re.Match[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,17 @@ import msgspec
 from scalable import places
 from scalable.errors import SessionError
 from scalable.journal import rundir
+from scalable.journal.select import ALL, Select
 from scalable.report.harmless import one_line
 from scalable.report.settings import configured
 
 if TYPE_CHECKING:
     from scalable.journal.summary import Summary
 
-__all__ = ["default_runs_dir", "find_run", "load", "shown_path"]
+__all__ = ["default_runs_dir", "find_run", "info_of", "load", "shown_path"]
 
 MOST_NAMED = 3
+_LAST = re.compile(r"last(?:~(\d{1,6}))?", re.ASCII)
 
 
 def default_runs_dir() -> Path:
@@ -31,12 +34,16 @@ def default_runs_dir() -> Path:
 def find_run(runs_dir: Path, run: str | None) -> Path:
     """Return the directory of a run: the newest one (``None``), or the one of an id or a path.
 
-    The beginning or the end of an id is enough where only one run has it. Raises ``SessionError`` where
+    ``last`` is the newest one as well, ``last~1`` the one before it. The beginning or the end of an id is
+    enough where only one run has it. Raises ``SessionError`` where
     there is no such run, or more than one.
     """
     if run is not None and _is_run(Path(run)):
         return Path(run)
     paths = [path for path, _ in _entries(runs_dir)]
+    if run is not None and (last := _LAST.fullmatch(run)) and (paths or int(last[1] or 0)):
+        return _back(paths, int(last[1] or 0), runs_dir)
+    run = None if run == "last" else run
     broken = rundir.damaged(runs_dir)
     if run is None and paths:
         return paths[0]
@@ -48,12 +55,21 @@ def find_run(runs_dir: Path, run: str | None) -> Path:
     return _named([*paths, *(path for path, _ in broken)], run, runs_dir)
 
 
-def load(run_dir: Path) -> Summary:
-    """Read and sum up a run; raises ``SessionError`` where its ``run.json`` is missing or broken."""
+def load(run_dir: Path, by: str = "fingerprint", select: Select = ALL) -> Summary:
+    """Read and sum up a run, its selected failures in groups.
+
+    Raises ``SessionError`` where its ``run.json`` is missing or broken.
+    """
     from scalable.journal.summary import summarise
 
+    info_of(run_dir)
+    return summarise(run_dir, by, select)
+
+
+def info_of(run_dir: Path) -> rundir.RunInfo:
+    """Read what a run is; raises ``SessionError`` where its ``run.json`` is missing or broken."""
     try:
-        return summarise(run_dir)
+        return rundir.read_info(run_dir)
     except (OSError, msgspec.DecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         msg = f"the run in {shown_path(run_dir)} is damaged, run.json: {one_line(str(reason))}"
@@ -67,6 +83,14 @@ def shown_path(path: Path) -> str:
     except (OSError, ValueError):  # the current directory is gone, or on another drive
         return one_line(str(path), 4096)
     return one_line(relative if len(relative) < len(absolute) else absolute, 4096)
+
+
+def _back(paths: list[Path], number: int, runs_dir: Path) -> Path:
+    if number < len(paths):
+        return paths[number]
+    runs = f"there {'is' if len(paths) == 1 else 'are'} {len(paths) or 'none'} in {shown_path(runs_dir)}"
+    msg = f"there is no run `last~{number}`: {runs}, and `last` is the newest"
+    raise SessionError(msg)
 
 
 def _is_run(path: Path) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.lifecycle import ENDED
-from scalable.errors import ScalableError
 from scalable.journal import rundir
 from scalable.report import locate
+from scalable.report.commands import failures_command, resume_lines
 from scalable.report.harmless import one_line
 from scalable.report.quantities import between, clock, count, duration
 
@@ -22,12 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "failed_count",
-    "failures_command",
+    "headline",
     "progress_line",
     "run_duration",
     "run_seconds",
     "runs_lines",
     "summary_lines",
+    "table",
     "task_count",
     "verdict",
 ]
@@ -37,12 +37,15 @@ GAP = "  "
 MOST_CAUSES = 3
 
 
-def summary_lines(summary: Summary) -> list[str]:
-    """Sum up a run: its verdict, and a line for each thing to know of it."""
+def summary_lines(summary: Summary, *, lasting: bool = False) -> list[str]:
+    """Sum up a run: its verdict, and a line for each thing to know of it.
+
+    ``lasting`` commands name the run even if it is the newest: it will not always be.
+    """
     info, cache = summary.info, summary.cache
     looked_up = [count(cache.get("hit", 0), "hit"), count(cache.get("miss", 0), "miss", "misses")]
     looked_up += [f"{cache['damaged']} damaged"] if cache.get("damaged") else []
-    lines = [f"{one_line(info.run_id)}: {verdict(summary)}"]
+    lines = [headline(summary)]
     lines += [f"  Reason: {one_line(info.reason)}"] if info.reason else []
     lines += [
         f"  Target: {one_line(info.target)} ({one_line(info.provider)})",
@@ -51,13 +54,38 @@ def summary_lines(summary: Summary) -> list[str]:
         f"  Cache: {', '.join(looked_up)}",
         f"  Lost compute time: {duration(summary.lost_s)}",
         *_parked_line(summary),
+        *_resumed_lines(summary),
         f"  Records lost: {info.records_lost}",
         f"  Torn lines: {summary.torn}",
+        *_newer_line(summary),
         f"  Files: {locate.shown_path(summary.run_dir)}",
     ]
     if failed_count(summary) or summary.session_failures:
-        lines.append(f"  Failures: {failures_command(summary.run_dir)}")
+        lines.append(f"  Failures: {failures_command(summary.run_dir, lasting=lasting)}")
+    commands = resume_lines(summary, failed_count(summary), lasting=lasting)
+    return lines + [f"  {line}" for line in commands]
+
+
+def _resumed_lines(summary: Summary) -> list[str]:
+    """Say what was not run again, as an earlier run had done it, and of which other code that is."""
+    if not summary.resumed:
+        return []
+    runs = [f"{count(number, 'result')} of {one_line(run)}" for run, number in summary.resumed.items()]
+    lines = [f"  Not run again: {', '.join(runs)}"]
+    for function, number in sorted(summary.other_code.items(), key=str)[:MOST_CAUSES]:
+        name = one_line(str(function).rpartition(".")[2], 100)
+        lines.append(
+            f"  Of other code: {count(number, 'result')} of {name} (--rerun-changed runs them again)"
+        )
     return lines
+
+
+def _newer_line(summary: Summary) -> list[str]:
+    """Say that some of it may be missing."""
+    if not summary.newer:
+        return []
+    lines = count(summary.newer, "line")
+    return [f"  Written by a newer scalable: {lines}, of which this version may not read all: upgrade it"]
 
 
 def _parked_line(summary: Summary) -> list[str]:
@@ -74,6 +102,10 @@ def verdict(summary: Summary) -> str:
 
     The first word is the status; the run's id is left out. A run that goes on is counted so far.
     """
+    return _verdict(summary, "")
+
+
+def _verdict(summary: Summary, of_failed: str) -> str:
     total, failed = task_count(summary), failed_count(summary)
     so_far = " so far" if summary.status == "running" else ""
     # A run fails by an error of its own, which says nothing about its tasks.
@@ -81,12 +113,20 @@ def verdict(summary: Summary) -> str:
     if total == 0:
         return f"{lead} {_nothing_ended(summary)}"
     words = [f"{summary.tasks.get('succeeded', 0)} of {count(total, 'task')} succeeded{so_far}"]
-    words += [f"{failed} failed"] if failed else []
+    words += [f"{failed} failed{of_failed}"] if failed else []
+    words += [f"{number} not run again"] if (number := sum(summary.resumed.values())) else []
     words += [f"{number} cancelled"] if (number := summary.tasks.get("cancelled", 0)) else []
     words += [count(summary.retries, "retry", "retries")] if summary.retries else []
     words += [f"{summary.recovered} recovered"] if summary.recovered else []
     words += [f"{count(summary.injected, 'failure')} injected"] if summary.injected else []
     return f"{lead} {', '.join(words)}"
+
+
+def headline(summary: Summary) -> str:
+    """Say in one line which run it was, how it went, and what the failed attempts cost."""
+    skipped = f" ({summary.skipped} of them skipped: an input failed)" if summary.skipped else ""
+    lost = f"; {duration(summary.lost_s)} of compute lost" if summary.lost_s else ""
+    return f"{one_line(summary.info.run_id)}: {_verdict(summary, skipped)}{lost}"
 
 
 def _nothing_ended(summary: Summary) -> str:
@@ -99,7 +139,8 @@ def _nothing_ended(summary: Summary) -> str:
 
 def failed_count(summary: Summary) -> int:
     """Count the tasks that failed for good; a failure is on disk a moment before its task's end is."""
-    return max(summary.tasks.get("failed", 0), len(summary.failures))
+    told = max(summary.given_up + summary.skipped, len(summary.failures))
+    return max(summary.tasks.get("failed", 0), told)
 
 
 def task_count(summary: Summary) -> int:
@@ -129,10 +170,11 @@ def runs_lines(
     broken = [f"{one_line(path.name, 100)}{GAP}damaged{GAP}{one_line(reason)}" for path, reason in damaged]
     if not entries:
         return broken or ["No runs yet."]
-    return _table([COLUMNS, *(_row(info) for _, info in entries)]) + broken
+    return table([COLUMNS, *(_row(info) for _, info in entries)]) + broken
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lay out rows in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [GAP.join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
@@ -160,20 +202,6 @@ def _parked_words(told: dict[str, Any]) -> str:
     name = one_line(str(told["task"] or told["function"].rpartition(".")[2]), 60)
     since = datetime.fromtimestamp(told["since"]).astimezone().strftime("%H:%M:%S")
     return f"{name}, {one_line(told['error'], 100)}, {count(told['tasks'], 'task')} since {since}"
-
-
-def failures_command(run_dir: Path) -> str:
-    """Word the command that lists the failures of this run, so that it finds this run and no other."""
-    run_dir = run_dir.resolve()
-    home = run_dir.parent
-    newest = next((path.name for path, _ in rundir.runs(home)), run_dir.name)
-    which = "--last" if newest == run_dir.name else f"--run {shlex.quote(one_line(run_dir.name))}"
-    command = f"scalable report {which} --failures"
-    try:
-        usual = locate.default_runs_dir().resolve() == home
-    except (ScalableError, OSError):  # the manifest here does not say, or there is no "here" any more
-        usual = False
-    return command if usual else f"{command} --runs-dir {shlex.quote(locate.shown_path(home))}"
 
 
 def _row(info: RunInfo) -> tuple[str, ...]:

@@ -10,10 +10,20 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from scalable.core.failure import ExceptionInfo
+from scalable.core.policy import dotted_name
+from scalable.core.text import MESSAGE_BYTES, clean, clip, text_of
+from scalable.journal.records import FailureRecord, utc
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Endings", "Terminated"]
+    from scalable.journal import rundir
+    from scalable.journal.gate import Gate
+
+__all__ = ["Endings", "Terminated", "reason_of", "session_failed", "status_of"]
+
+REASON_BYTES = 500  # of `run.json`: the whole message is in `failures.jsonl`
 
 Phase = Literal["starting", "open", "closing", "over"]
 
@@ -171,3 +181,27 @@ def _interrupts_put_off() -> Iterator[list[int]]:
         yield heard
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+def status_of(error: BaseException | None) -> rundir.Status:
+    """Return the status of a run that this ended."""
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return "completed"
+    return "interrupted" if isinstance(error, KeyboardInterrupt | Terminated) else "failed"
+
+
+def reason_of(error: BaseException, gate: Gate) -> str:
+    """Word what ended a run, for its ``run.json``."""
+    name, message = type(error).__name__, gate.secrets.bounded(text_of(error))
+    return clip(f"{name}: {message}" if message else name, REASON_BYTES)
+
+
+def session_failed(error: BaseException, now: float, gate: Gate) -> FailureRecord:
+    """Return the line of ``failures.jsonl`` about it; ``now`` is seconds since the epoch."""
+    message = clip(gate.secrets.bounded(text_of(error)), MESSAGE_BYTES)
+    return FailureRecord(
+        at=utc(now),
+        event="session_failed",
+        exception=ExceptionInfo(clean(dotted_name(type(error))), message),
+        reason="the session ended with an error",
+    )

@@ -1,13 +1,15 @@
-"""What the machine that plans has to offer: CPUs and memory that this process may use."""
+"""What the machine that plans has: CPUs and memory that this process may use, and which software."""
 
 from __future__ import annotations
 
 import os
+import platform
+from contextlib import suppress
 from pathlib import Path
 
 from scalable.plan import Host
 
-__all__ = ["this_host"]
+__all__ = ["this_host", "versions"]
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -26,3 +28,14 @@ def _limit(path: str) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what matters most."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in ("scalable", "dask", "distributed"):
+        with suppress(PackageNotFoundError):  # run from a source tree, say
+            found[name] = version(name)
+    return found

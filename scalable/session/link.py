@@ -8,18 +8,21 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 from distributed.client import AllExit
 from distributed.comm.core import CommClosedError
 
 from scalable.client import ScalableClient
 from scalable.client.history import History
 from scalable.client.orders import Orders
-from scalable.engine.messages import HEARD, REQUESTS, STOPPED, topic
+from scalable.engine.messages import ELEMENTS, HEARD, REQUESTS, STOPPED, topic
 from scalable.engine.scheduler.supervisor import Supervisor
 from scalable.engine.worker.warden import Warden
 from scalable.engine.worker.witness import Witness
 from scalable.errors import SessionError
+from scalable.journal.elements import ElementsTold, lines
 from scalable.session import remote
+from scalable.session.resuming import OtherCode
 from scalable.targets import provider
 
 if TYPE_CHECKING:
@@ -64,7 +67,8 @@ class Link:
         self._attached = False
         self._told: dict[str, Any] = {}  # what the supervisor is told of the session
         self._counts: dict[str, int] = {}
-        self._history = History(journal.path)
+        self._history = History(journal.path, shown=journal.gate.key)
+        self._other_code = OtherCode()
         self._echoes: dict[str, asyncio.Event] = {}
         self.stopped: str | None = None  # why the supervisor stopped the session
 
@@ -85,8 +89,8 @@ class Link:
         try:
             _require_scalable(client)
             client.register_plugin(Supervisor())
+            client.register_plugin(Warden())  # makes what a witness writes
             client.register_plugin(Witness())
-            client.register_plugin(Warden())
         except ValueError as error:
             msg = f"the scheduler takes no plugins, and scalable works inside it: {error}"
             raise SessionError(msg) from error
@@ -148,7 +152,7 @@ class Link:
 
     def _heard(self, event: tuple[float, dict[str, list[dict[str, Any]]]]) -> None:
         """Write what the supervisor tells. Runs on the client's event loop, ahead of the results."""
-        for file, records in event[1].items():
+        for file, records in sorted(event[1].items(), key=_before_its_end):
             if file == REQUESTS:
                 self._do(records)
                 continue
@@ -158,11 +162,22 @@ class Link:
             if file == HEARD:
                 self._echoed(records)
                 continue
-            self._journal.append(file, records)
-            self._history.hear(file, records)
-            if file == "failures":
-                for record in records:
-                    self.client._heard(record)  # noqa: SLF001 - its session's to call
+            if file == ELEMENTS:
+                for told in records:
+                    tasks, failures = lines(msgspec.convert(told, ElementsTold))
+                    self._written("failures", failures)
+                    self._written("tasks", tasks)
+                continue
+            self._written(file, records)
+
+    def _written(self, file: str, records: list[dict[str, Any]]) -> None:
+        records = self._journal.append(file, records)
+        self._history.hear(file, records)
+        if file == "tasks":
+            self._other_code.hear(records)
+        if file == "failures":
+            for record in records:
+                self.client._heard(record)  # noqa: SLF001 - its session's to call
 
     def _echoed(self, records: list[dict[str, Any]]) -> None:
         for record in records:
@@ -207,6 +222,11 @@ class Link:
         except GONE:
             return  # the scheduler is gone: what it had not told is lost with it
         self._counts = last["counts"]
+
+
+def _before_its_end(told: tuple[str, object]) -> bool:
+    """Sort what was gathered for a moment: why a task failed comes before its end, all else as it was."""
+    return told[0] != "failures"
 
 
 def _require_scalable(client: Client) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,11 +19,12 @@ from scalable.errors import SessionError
 from scalable.journal import rundir
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from distributed import Client
 
-__all__ = ["Door", "close", "faults_of", "open_for"]
+__all__ = ["Door", "close", "faults_of", "open_for", "standing_of"]
 
 FILE = "control.json"
 ANSWER_S = 30
@@ -59,6 +60,18 @@ def close(run_dir: Path) -> None:
 
 def faults_of(run_dir: Path) -> Faults:
     """Reach the faults of a run; raises ``SessionError`` where it is over, or not to be reached."""
+    door = _reachable(run_dir)
+
+    def send(command: str, value: Any) -> dict[str, Any]:
+        try:
+            return answered(asyncio.run(_ask(door, command, value)), door.run_id)
+        except (OSError, TimeoutError) as error:
+            raise _silent(door, error) from error
+
+    return Faults(send)
+
+
+def _reachable(run_dir: Path) -> Door:
     door = _read(run_dir)
     if door.address.startswith(WITHIN):
         msg = (
@@ -66,15 +79,7 @@ def faults_of(run_dir: Path) -> Faults:
             "use client.faults there, or a target with processes"
         )
         raise SessionError(msg)
-
-    def send(command: str, value: Any) -> dict[str, Any]:
-        try:
-            return answered(asyncio.run(_ask(door, command, value)), door.run_id)
-        except (OSError, TimeoutError) as error:
-            msg = f"the scheduler of {door.run_id} does not answer at {door.address}: {error}"
-            raise SessionError(msg) from error
-
-    return Faults(send)
+    return door
 
 
 def _read(run_dir: Path) -> Door:
@@ -92,12 +97,41 @@ def _read(run_dir: Path) -> Door:
         raise SessionError(msg) from error
 
 
+def standing_of(run_dir: Path) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Ask how many tasks of a run are in which state, and what the parked ones wait for.
+
+    Raises ``SessionError`` where it is over, or not to be reached.
+    """
+    door = _reachable(run_dir)
+    try:
+        return asyncio.run(_look(door))
+    except (OSError, TimeoutError) as error:
+        raise _silent(door, error) from error
+
+
+def _silent(door: Door, error: Exception) -> SessionError:
+    return SessionError(f"the scheduler of {door.run_id} does not answer at {door.address}: {error}")
+
+
 async def _ask(door: Door, command: str, value: Any) -> dict[str, Any]:
+    about = {"run_id": door.run_id, "secret": door.secret, "command": command, "value": value}
+    async with _connected(door) as scheduler:
+        answer: dict[str, Any] = await scheduler.scalable_faults(**about)
+        return answer
+
+
+async def _look(door: Door) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    async with _connected(door) as scheduler:
+        counts: dict[str, int] = await scheduler.scalable_overview(run_id=door.run_id)
+        parked = await scheduler.scalable_parked(run_id=door.run_id) if counts.get("parked") else []
+        return counts, parked
+
+
+@asynccontextmanager
+async def _connected(door: Door) -> AsyncIterator[Any]:
     security: Any = Security(require_encryption=True, **door.tls) if door.tls else Security()
     async with (
         asyncio.timeout(ANSWER_S),
         rpc(door.address, connection_args=security.get_connection_args("client")) as scheduler,
     ):
-        about = {"run_id": door.run_id, "secret": door.secret, "command": command, "value": value}
-        answer: dict[str, Any] = await scheduler.scalable_faults(**about)
-        return answer
+        yield scheduler

@@ -10,36 +10,36 @@ import multiprocessing
 import os
 import time
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from scalable import context, places
-from scalable.core.failure import ExceptionInfo
-from scalable.core.policy import dotted_name
-from scalable.core.text import MESSAGE_BYTES, clean, clip, text_of
+from scalable.core.redact import Redactor
 from scalable.errors import SessionError
 from scalable.journal import rundir
-from scalable.journal.records import FailureRecord, fields_of, utc
+from scalable.journal.gate import Gate
+from scalable.journal.records import fields_of, utc
 from scalable.journal.writer import JournalWarning, Writer
 from scalable.manifest import Manifest, from_mapping, load
 from scalable.plan import Plan, resolve
-from scalable.session.endings import Endings, Terminated
-from scalable.session.host import this_host
+from scalable.session import resuming
+from scalable.session.endings import Endings, reason_of, session_failed, status_of
+from scalable.session.host import this_host, versions
 from scalable.session.terms import Terms
+from scalable.telemetry.opening import open_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from scalable.client import ScalableClient
+    from scalable.grid.flow import Flow
+    from scalable.grid.flow.run import FlowRun
     from scalable.session.link import Link
 
 __all__ = ["ScalableSession"]
-
-REASON_BYTES = 500  # of `run.json`: the whole message is in `failures.jsonl`
 
 
 class ScalableSession:
@@ -61,6 +61,10 @@ class ScalableSession:
         self._outside: context.Context | None = None
         self._inside: context.Context | None = None
         self._terms = Terms()
+        self._launch = resuming.launched()
+        self._resume = resuming.wanted(os.environ)
+        self._results: context.Results | None = None
+        self._left: resuming.Left | None = None
         self._state = "new"
 
     @classmethod
@@ -109,6 +113,25 @@ class ScalableSession:
         self._manifest = msgspec.structs.replace(self._manifest, max_failures=most)
         self._plan = None
 
+    def resume(
+        self, run: str = "last", *, retry_permanent: bool = False, rerun_changed: bool = False
+    ) -> Self:
+        """Go on from an earlier run: what succeeded there is not run again; to be said before the start.
+
+        ``run`` is a run's id, or the beginning or the end of one, or ``"last"``, the newest of the project. A
+        call that failed for good there fails in the same way at once, unless its code, the files it names,
+        the packages or the environment have changed since; with ``retry_permanent`` it is run all the same.
+        A result counts also where the code of its function has changed; not so with ``rerun_changed``.
+        Returns the session. What there is to go on from, :meth:`start` finds out.
+        """
+        self._refuse_later("what it goes on from is said")
+        self._resume = resuming.Resume(run=run, retry_permanent=retry_permanent, rerun_changed=rerun_changed)
+        return self
+
+    def launched_by(self, launch: rundir.Launch | None) -> None:
+        """Note how it was begun, where that is not by the script that makes the session."""
+        self._launch = launch
+
     def for_tests(self, *, waits: bool = False, retries: bool = True) -> None:
         """Let retries go at once, instead of after their waits, or have none; to be said before the start.
 
@@ -135,6 +158,16 @@ class ScalableSession:
             msg = "the session has no run directory yet: start() makes it"
             raise SessionError(msg)
         return self._run_dir
+
+    @property
+    def manifest_file(self) -> Path | None:
+        """The file of its manifest; ``None`` where there is none."""
+        return self._manifest.source
+
+    @property
+    def resumes(self) -> resuming.Left | None:
+        """Which run this one goes on from, and what that left; ``None`` where it goes on from none."""
+        return self._left
 
     @property
     def stopped(self) -> str | None:
@@ -189,6 +222,14 @@ class ScalableSession:
             raise SessionError(msg)
         return plan
 
+    def run(self, flow: Flow, /, **inputs: Any) -> FlowRun:
+        """Run a flow with its inputs: every step is submitted at once, and goes as soon as it can.
+
+        Raises ``FlowError`` for inputs that are missing, unknown or of sizes that do not fit, and what
+        ``submit`` and ``grid`` raise for the options of a step; nothing runs then.
+        """
+        return self.client.flow(flow, **inputs)
+
     def overview(self) -> dict[str, int]:
         """How many tasks are in which state now; empty unless the session is open.
 
@@ -242,7 +283,7 @@ class ScalableSession:
 
     def _cause(self, error: BaseException | None) -> BaseException | None:
         """What ended the run: that it was stopped is worth more than what followed from it."""
-        if self.stopped is None or _status(error) == "interrupted":
+        if self.stopped is None or status_of(error) == "interrupted":
             return error
         return SessionError(self.stopped)
 
@@ -265,24 +306,34 @@ class ScalableSession:
             cache_dir=str(places.cache_dir(cache.dir, os.environ).absolute()),
             cache_size_limit=cache.size_limit,
             redact=self._manifest.redacted,
+            secrets=self._manifest.secret_variables,
             main=None if (main := context.main_module()) in context.MAIN else main,
+            results=self._results,
         )
 
     def _open_journal(self, plan: Plan) -> None:
         runs_dir = places.runs_dir(self._manifest.telemetry.runs_dir, os.environ).absolute()
+        project, earlier = self._manifest.project.name, resuming.Earlier()
+        if self._resume is not None:
+            earlier = self._resume.earlier(runs_dir, project, self._launch)
+        gate = Gate(Redactor(self._manifest.redacted, self._manifest.secret_values(os.environ)))
         try:
             self._run_dir, self._info = rundir.create(
                 runs_dir,
-                project=self._manifest.project.name,
+                project=project,
                 target=plan.target,
                 provider=plan.provider,
                 now=time.time(),
-                versions=_versions(),
+                versions=versions(),
                 waits=self._terms.waits,
+                resumes=earlier.newest,
+                launch=resuming.written(self._launch, gate),
             )
-            self._writer = Writer(self._run_dir, self._info.run_id)
-            rundir.replace_file(self._run_dir / "manifest.yaml", self._manifest.text.encode())
-            rundir.replace_file(self._run_dir / "plan.json", plan.to_json().encode())
+            self._writer = Writer(self._run_dir, self._info.run_id, gate)
+            self._tell_others(self._writer, self._info)
+            rundir.replace_file(self._run_dir / "manifest.yaml", gate.manifest(self._manifest.text).encode())
+            rundir.replace_file(self._run_dir / "plan.json", gate.json(plan.to_json()).encode())
+            self._results, self._left = resuming.leave_results(self._run_dir, self._manifest, plan, earlier)
         except OSError as error:
             msg = (
                 f"the run's directory cannot be made in {runs_dir}: {error.strerror}; "
@@ -290,18 +341,23 @@ class ScalableSession:
             )
             raise SessionError(msg) from error
 
+    def _tell_others(self, writer: Writer, info: rundir.RunInfo) -> None:
+        spans = open_spans(self._manifest.telemetry.otel, info, os.environ)
+        if spans is not None:
+            writer.sinks.append(spans)
+
     def _close_journal(self, error: BaseException | None, counts: dict[str, int]) -> None:
         if self._writer is None or self._info is None or self._run_dir is None:
             return  # there is none: that is why the session could not start
-        now, status = time.time(), _status(error)
+        now, status = time.time(), status_of(error)
         if error is not None and status == "failed":
-            self._writer.append("failures", [fields_of(_session_failed(error, now))])
+            self._writer.append("failures", [fields_of(session_failed(error, now, self._writer.gate))])
         self._writer.close()
         info = msgspec.structs.replace(
             self._info,
             status=status,
             finished_at=utc(now),
-            reason=None if error is None or status == "completed" else _reason(error),
+            reason=None if error is None or status == "completed" else reason_of(error, self._writer.gate),
             counts=counts,
             records_lost=self._writer.lost,
         )
@@ -310,6 +366,8 @@ class ScalableSession:
             rundir.write_info(self._run_dir, info)
         except OSError as failed:
             self._writer.complain(failed)
+        for sink in self._writer.sinks:
+            sink.close(status, info.reason)
 
     def _warn_of_losses(self) -> None:
         if self._writer is not None and self._writer.lost:
@@ -337,34 +395,3 @@ def _refuse_in_a_worker() -> None:
             "put what it does under `if __name__ == '__main__':`"
         )
         raise SessionError(msg)
-
-
-def _status(error: BaseException | None) -> rundir.Status:
-    if error is None or (isinstance(error, SystemExit) and not error.code):
-        return "completed"
-    return "interrupted" if isinstance(error, KeyboardInterrupt | Terminated) else "failed"
-
-
-def _reason(error: BaseException) -> str:
-    name, message = type(error).__name__, text_of(error)
-    return clip(f"{name}: {message}" if message else name, REASON_BYTES)
-
-
-def _session_failed(error: BaseException, now: float) -> FailureRecord:
-    return FailureRecord(
-        at=utc(now),
-        event="session_failed",
-        exception=ExceptionInfo(clean(dotted_name(type(error))), clip(text_of(error), MESSAGE_BYTES)),
-        reason="the session ended with an error",
-    )
-
-
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for name in ("scalable", "dask", "distributed"):
-        with suppress(PackageNotFoundError):  # run from a source tree, say
-            found[name] = version(name)
-    return found

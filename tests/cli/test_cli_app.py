@@ -19,8 +19,12 @@ COMMANDS = [
     "schema",
     "rules",
     "run",
+    "rerun",
     "report",
+    "diff",
+    "export",
     "runs",
+    "watch",
     "check-run",
     "cache",
     "faults",
@@ -54,11 +58,11 @@ def test_the_version_is_that_of_the_package(cli):
     [
         ([], "missing command; see `scalable --help`"),
         (["cache"], "missing command: stats or clear; see `scalable cache --help`"),
-        (["repotr"], "no such command 'repotr'. Did you mean 'report'?; see `scalable --help`"),
+        (["repotr"], "no such command 'repotr'. Did you mean 'report', 'export'?; see `scalable --help`"),
         (["run"], "missing argument 'WORKFLOW.py'; see `scalable run --help`"),
         (["run", "flow.py", "--wrong"], "no such option: --wrong; see `scalable run --help`"),
         (["report", "--run"], "option '--run' requires an argument; see `scalable --help`"),
-        (["schema", "surplus"], "got unexpected extra argument(s) (surplus); see `scalable schema --help`"),
+        (["rules", "surplus"], "got unexpected extra argument(s) (surplus); see `scalable rules --help`"),
     ],
 )
 def test_wrong_usage_is_one_sentence(cli, arguments, sentence):

@@ -141,3 +141,26 @@ def test_the_rules_are_an_aligned_table_in_their_order(cli):
     kind, matches = head.index("KIND"), head.index("MATCHES")
     found = [(row[:kind].strip(), row[kind:matches].strip(), row[matches:]) for row in rows]
     assert found == [(rule.name, rule.kind, rule.about) for rule in RULES]
+
+
+def test_schema_describes_the_files_of_a_run_all_or_one(cli):
+    names = ["failures.jsonl", "tasks.jsonl", "workers.jsonl", "cache.jsonl", "faults.jsonl", "run.json"]
+    code, out, err = cli("schema", "--journal")
+    assert (code, err) == (0, "")
+    assert list(json.loads(out)["properties"]) == names
+    for name in names:
+        assert json.loads(cli("schema", "--journal", name).out)["title"] == name
+    assert cli("schema", "--journal", "tasks").out == cli("schema", "--journal", "tasks.jsonl").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--journal", "nonsense"], "a run has no file `nonsense`: there are failures.jsonl, tasks.jsonl"),
+        (["tasks"], "a file of a run is described with --journal: scalable schema --journal tasks"),
+    ],
+)
+def test_schema_says_which_files_there_are(cli, arguments, words):
+    code, out, err = cli("schema", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -37,7 +38,8 @@ def test_the_newest_run_is_summed_up(cli, runs, which):
 def test_its_failures_are_listed(cli, runs):
     code, out, err = cli("report", "--last", "--failures")
     assert (code, err) == (0, "")
-    head, _, name, error, *_ = out.splitlines()
+    verdict, _, head, _, name, error, *_ = out.splitlines()
+    assert "completed: 4 of 5 tasks succeeded, 1 failed" in verdict
     assert head == "Failures (1 of 5 tasks):"
     assert name == "  1. half(number=3)"
     assert error == "     Error: ValueError — three"
@@ -114,6 +116,98 @@ def test_a_run_that_is_damaged_is_named_as_such(cli, runs, workdir, content):
     (info.parent.parent / oldest / "run.json").unlink()
     assert "is damaged, run.json: " in cli("report").err
     assert len(cli("runs").out.splitlines()) == 2
+
+
+def test_failures_are_selected_grouped_and_printed_in_other_forms(cli, runs):
+    where = "error == 'ValueError' and attempt < 2"
+    assert "1. half(number=3)" in cli("report", "--where", where).out
+    assert "Failures (0 selected, 1 of 5 tasks):" in cli("report", "--where", "attempt > 2").out
+    asked = ["--task", "half", "--kind", "permanent", "--outcome", "error", "--worker", "worker-0"]
+    assert "1. half(number=3)" in cli("report", *asked, "--since", "1h", "--no-groups").out
+    assert "1. function flow.half — half(number=3)" in cli("report", "--group-by", "function").out
+    assert cli("report", "--fields", "call,error").out == "call\terror\nhalf(number=3)\tValueError\n"
+    assert cli("report", "--csv", "--fields", "call,message").out == "call,message\nhalf(number=3),three\n"
+    data = json.loads(cli("report", "--group-by", "rule", "--json").out)
+    assert [group["name"] for group in data["groups"]] == ["value"]
+
+
+def test_a_tip_stands_below_the_list(cli, runs):
+    *_, head, _, tip, _, _, _ = cli("report", "--failures").out.splitlines()
+    assert (head, tip.partition(";")[0]) == (
+        "Tips:",
+        "  1. fix the input: it fails within 0.0s, and trying again does not help",
+    )
+
+
+def test_a_run_becomes_a_page(cli, runs, workdir):
+    code, out, err = cli("report", "--last", "--failures", "--html", "page.html")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"The report is in page\.html \(\d+\.\d KiB\); open it in any browser\n", out)
+    page = (workdir / "page.html").read_text(encoding="ascii")
+    assert "completed: 4 of 5 tasks succeeded, 1 failed" in page
+    assert cli("report", "--html", "-").out.partition("Page written")[0] == page.partition("Page written")[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("no/such/page.html", "No such file or directory"),
+        (".", "Is a directory"),
+        ("n" * 300, "File name too long"),
+        ("a\0b", "embedded null byte"),
+    ],
+)
+def test_a_page_that_cannot_be_written_is_an_error(cli, runs, workdir, place, words):
+    before = sorted(workdir.iterdir())
+    code, out, err = cli("report", "--html", place)
+    assert (code, out) == (1, "")
+    assert err.startswith("scalable: error: cannot write ")
+    assert err.endswith(f": {words}\n")
+    assert sorted(workdir.iterdir()) == before
+
+
+def test_a_damaged_run_has_no_page(cli, runs, workdir):
+    newest = json.loads(cli("runs", "--json").out)[0]["run_id"]
+    (workdir / ".scalable" / "runs" / newest / "run.json").write_text("{", encoding="utf-8")
+    code, out, err = cli("report", "--run", newest, "--html", "page.html")
+    assert (code, out) == (1, "")
+    assert "is damaged, run.json: " in err
+    assert not (workdir / "page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--json"], "--html and --json are different forms: give one of them"),
+        (["--csv"], "--html and --csv are different forms: give one of them"),
+        (["--task", "half", "--since", "1h"], "is searched in the browser: leave out --task and --since\n"),
+        (["--group-by", "rule"], "leave out --group-by\n"),
+        (["--no-groups"], "leave out --no-groups\n"),
+    ],
+)
+def test_a_page_is_of_the_whole_run(cli, runs, workdir, given, words):
+    code, out, err = cli("report", "--html", "page.html", *given)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert not (workdir / "page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--json", "--csv"], "--json and --csv are different forms: give one of them"),
+        (["--group-by", "rule", "--no-groups"], "--group-by and --no-groups contradict each other: give one"),
+        (["--where", "atempt > 2"], "`atempt` is not a field; did you mean `attempt`? there are "),
+        (["--where", "worker > 2"], "--where `worker > 2` does not fit the fields: "),
+        (["--since", "soon"], "--since takes a time in UTC"),
+        (["--kind", "odd"], "`odd` is not of --kind; there are transient, "),
+    ],
+)
+def test_a_wrong_question_is_wrong_usage(cli, runs, given, words):
+    code, out, err = cli("report", *given)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
 
 
 def test_last_and_run_exclude_each_other(cli):

@@ -16,6 +16,8 @@ from scalable import Retry, cacheable, current_attempt
 from scalable.engine.messages import Spec
 from scalable.engine.worker.attempt import Attempt
 from scalable.engine.worker.blackbox import BlackBox
+from scalable.engine.worker.recalling import Shelves
+from scalable.engine.worker.usage import Usage
 
 SOON = Retry(retries=2, base=0.01, jitter="none")
 
@@ -261,9 +263,9 @@ def test_an_actor_is_left_to_dask(threads):
 def test_an_attempt_that_is_taken_back_before_it_begins_says_that_it_is_over():
     state = SimpleNamespace(tasks={"k": SimpleNamespace(state="cancelled")})
     worker = SimpleNamespace(state=state, name="worker-0")
-    task = SimpleNamespace(run_spec=lambda _values: pytest.fail("it ran"), key="k", run_id=1)
+    task = SimpleNamespace(run_spec=lambda _values: pytest.fail("it ran"), key="k", run_id=1, metadata={})
     order = {"spec": Spec(run_id="run-1", retry=Retry()).dumps()}
-    attempt = Attempt(task, worker, order, keeping=None, box=BlackBox(None))
+    attempt = Attempt(task, worker, order, None, BlackBox(None), Usage(own_process=False), Shelves())
     told = []
     attempt.on_return = lambda: told.append(attempt.ended)
     with pytest.raises(Reschedule):

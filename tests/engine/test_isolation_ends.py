@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from pathlib import Path
 
 import animals
 import psutil
 import pytest
-from live import PATIENCE_S, gone, inc, isolated, pid_in, start, until
+from live import PATIENCE_S, freeze, gone, inc, isolated, pid_in, start, until
 from programs import run
 
 from scalable import Retry, TaskDied
+from scalable.engine.isolated import keeping
+from scalable.engine.isolated.isolation import Isolated
 
 SOON = Retry(retries=2, base=0.01, jitter="none")
 
@@ -225,3 +228,32 @@ def _importer(name):
 
 def test_the_directory_of_a_worker_is_that_of_its_tasks(live):
     assert isolated(live, Path.cwd).result(PATIENCE_S) in live.client.run(Path.cwd).values()
+
+
+def test_an_event_loop_does_not_wait_for_the_keeper_of_a_task_that_is_cancelled(one_slot, tmp_path):
+    task = isolated(one_slot, animals.start_grandchild, tmp_path / "mark")
+    pid = pid_in(tmp_path / "mark")
+    (worker,) = one_slot.client.cluster.workers.values()
+    attempt = worker.state.tasks[task.key].run_spec
+    went_on = threading.Event()
+    with worker.plugins["scalable-witness"].keeping._lock:  # as when it starts, ends, or does not listen
+        task.cancel()
+        until(lambda: attempt.apart.cancelled)
+        worker.loop.add_callback(went_on.set)
+        assert went_on.wait(PATIENCE_S)
+        assert not gone(pid)
+    until(lambda: gone(pid))
+
+
+def test_a_hand_can_be_held_up_for_seconds_and_a_cancel_is_not(monkeypatch):
+    monkeypatch.setattr(keeping, "END_S", 2.0)
+    hand = keeping.Keeping()
+    attempt = Isolated(hand)
+    attempt._number = hand.run((), timeout_s=None, memory_bytes=None)
+    freeze(hand.pid)
+    closing = threading.Thread(target=hand.close)
+    closing.start()
+    until(hand._lock.locked)
+    attempt.cancel()
+    assert hand._lock.locked()
+    closing.join()

@@ -7,7 +7,7 @@ import pytest
 from live import PATIENCE_S, inc, isolated, touch_and_wait, until
 
 from scalable import TaskDied
-from scalable.engine.isolated.output import KEPT_BYTES, Output, tail
+from scalable.engine.isolated.output import KEPT_BYTES, LINE_BYTES, Output, tail
 from scalable.engine.scheduler.logs import Logs
 from scalable.engine.worker.witness import MOST_TOLD
 
@@ -78,13 +78,16 @@ def test_a_log_is_forgotten_with_its_future(live):
 
 
 def test_logs_are_bounded_in_all_and_the_oldest_go():
-    logs = Logs(limit=10)
+    logs = Logs(limit=10_000)
     for name in "abc":
-        logs.keep(name, name * 4)
-    assert [logs.get(name) for name in "abc"] == [None, "bbbb", "cccc"]
+        logs.keep(name, name * 4_000)
+    assert [name for name in "abc" if logs.get(name)] == ["b", "c"]
     logs.keep("b", "b")
-    logs.keep("d", "ddddd")
-    assert [logs.get(name) for name in "abcd"] == [None, "b", "cccc", "ddddd"]
+    logs.keep("d", "d" * 5_000)
+    assert [name for name in "abcd" if logs.get(name)] == ["b", "c", "d"]
+    logs.drop("none")
+    logs.keep("e", "\N{SNAIL}" * 2_400)  # four bytes each
+    assert [name for name in "abcde" if logs.get(name)] == ["e"]
 
 
 def test_output_keeps_its_first_and_its_last_part():
@@ -95,7 +98,17 @@ def test_output_keeps_its_first_and_its_last_part():
     assert lines[0] == "000000000"
     assert lines[-2:] == ["000019999", ""]
     (cut,) = (line for line in lines if "left out" in line)
-    assert int(cut.split()[1][1:]) == 200_000 - KEPT_BYTES
+    whole = KEPT_BYTES // 2 // 10 * 10  # of each end: half a line could hold half a secret
+    assert int(cut.split()[1][1:]) == 200_000 - 2 * whole
+    assert {len(line) for line in lines if line and line != cut} == {9}
+
+
+def test_half_a_line_beside_what_is_left_out_goes_as_well_however_long_it_is():
+    output = Output()
+    output.add(b"a" * KEPT_BYTES)
+    output.add(b"b" * KEPT_BYTES)
+    cut = KEPT_BYTES + 2 * LINE_BYTES
+    assert output.text().strip("ab").strip() == f"… [{cut} bytes left out] …"
 
 
 def test_short_output_is_kept_as_it_is():

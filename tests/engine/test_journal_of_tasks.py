@@ -12,6 +12,7 @@ from live import PATIENCE_S, fail, flaky, inc, touch_and_wait, until
 
 from scalable import Retry, UpstreamFailed
 from scalable.core.lifecycle import Note
+from scalable.engine.messages import topic
 from scalable.engine.scheduler.tracked import failure_record
 
 SOON = Retry(retries=3, base=0.01, jitter="none")
@@ -164,3 +165,9 @@ def test_a_task_whose_input_is_none_of_ours_ends_with_it(threads):
     assert after.exception(PATIENCE_S) is not None
     assert threads.lines("failures", after)[0]["outcome"] == "upstream"
     assert threads.end_of(after)["state"] == "failed"
+
+
+def test_the_scheduler_keeps_no_record_that_it_has_told(live):
+    live.client.submit(inc, 1).result(PATIENCE_S)
+    assert until(lambda: live.lines("tasks"))
+    assert not live.client.get_events(topic(live.run_dir.name))

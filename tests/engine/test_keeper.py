@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -130,7 +131,8 @@ def test_where_the_kernel_does_not_count_nothing_is_known(tmp_path, monkeypatch)
 
 
 def told(ward, read):
-    ward.over(signal.SIGKILL, 1000)
+    usage = SimpleNamespace(ru_maxrss=1000, ru_utime=0.25, ru_stime=0.5)
+    ward.over(signal.SIGKILL, usage)
     with os.fdopen(read, "rb") as pipe:
         return msgspec.json.decode(pipe.read(), type=Status)
 
@@ -143,7 +145,8 @@ def test_a_kill_by_the_kernel_for_lack_of_memory_is_told_from_others(monkeypatch
     ward = Ward(Run(1), write)
     ward.begin()
     status = told(ward, read)
-    assert (status.why, status.signal, status.peak_rss_bytes) == (why, "SIGKILL", 1000)
+    assert (status.why, status.signal, status.cpu_s) == (why, "SIGKILL", 0.75)
+    assert status.peak_rss_bytes == memory.peak_of(SimpleNamespace(ru_maxrss=1000))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from distributed import get_worker
 from live import PATIENCE_S, flaky, freeze, inc, start, touch_and_wait, until
 
 from scalable import Retry, TaskTimeout, current_attempt
-from scalable.engine.worker import blackbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +59,7 @@ def test_a_task_that_lets_nobody_speak_and_is_cancelled_at_once_gives_its_slot_b
     alone = start(tmp_path, max_workers=1)
     (worker,) = alone.client.cluster.scheduler.workers.values()
     task = alone.client.submit(hold_the_gil)
-    until(lambda: blackbox.read(worker.nanny))
+    until(lambda: alone.box_of(worker.nanny).running())
     task.cancel()
     assert alone.client.submit(inc, 1).result(60) == 2
     assert alone.told("workers", event="stuck")

@@ -11,7 +11,7 @@ from distributed import get_worker
 from live import PATIENCE_S, start, until
 
 from scalable import Retry, UpstreamFailed, WorkerLost, current_attempt
-from scalable.engine.worker import blackbox
+from scalable.engine.worker.blackbox import path_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,7 +204,7 @@ def test_a_task_whose_end_was_not_heard_of_does_not_run_twice(mortals, tmp_path)
     ((_, pid),) = runs(tmp_path / "mark")
     workers = mortals.client.cluster.scheduler.workers.values()
     (nanny,) = [each.nanny for each in workers if each.pid == pid]
-    until(lambda: blackbox.begun(nanny))
+    until(lambda: mortals.box_of(nanny).begun())
     os.kill(pid, signal.SIGKILL)
     lost_for_good(
         mortals, task, tmp_path / "mark", "was killed by SIGKILL before it was heard what became of"
@@ -221,6 +221,7 @@ def test_a_task_that_must_not_run_twice_does_not_move_from_a_worker_that_retires
 def test_a_worker_that_had_to_be_killed_leaves_no_file(tmp_path):
     live = start(tmp_path, max_workers=1)
     (worker,) = live.client.cluster.scheduler.workers.values()
+    assert path_of(worker.nanny).exists()
     os.kill(worker.pid, signal.SIGSTOP)
     live.session.close()
-    assert blackbox.read(worker.nanny) is None
+    assert not path_of(worker.nanny).exists()

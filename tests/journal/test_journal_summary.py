@@ -115,20 +115,27 @@ def test_retries_recoveries_and_lost_seconds_are_summed(run):
 
 
 def test_failures_are_listed_in_the_order_of_their_ends(run):
-    run.failures(failed("a", "retry"), failed("b"), failed("a"), failed("c"), failed("b", rule="again"))
+    run.tasks(("b", "failed", None), ("b", "failed", "failed"))
+    lines = [failed("a", "retry"), failed("b"), failed("a"), failed("c"), failed("b", rule="again")]
+    run.failures(*(msgspec.structs.replace(line, seq=number) for number, line in enumerate(lines, 1)))
     summary = run.summary()
     assert keys(summary) == ["a", "c", "b"]
     assert summary.failures[-1].rule == "again"
 
 
 def test_a_task_that_recovered_is_no_failure(run):
+    run.tasks(("a", "failed", None), ("b", "failed", None), ("a", "succeeded", "failed"))
     run.failures(failed("a"), failed("b"), recovered("a"), recovered("never failed"))
     assert keys(run.summary()) == ["b"]
 
 
-def test_a_task_that_is_tried_again_by_hand_is_no_failure_yet(run):
+def test_a_task_that_is_tried_again_by_hand_counts_as_failed_until_it_ends_anew(run):
+    run.tasks(("a", "failed", None))
     run.failures(failed("a"), failed("a", "retry"))
-    assert keys(run.summary()) == []
+    assert (keys(run.summary()), run.summary().tasks["failed"]) == (["a"], 1)
+    run.tasks(("a", "succeeded", "failed"))
+    run.failures(recovered("a"))
+    assert (keys(run.summary()), run.summary().tasks["failed"]) == ([], 0)
 
 
 def test_a_failure_that_was_retried_and_then_cancelled_is_not_listed(run):

@@ -53,6 +53,7 @@ def test_every_key_is_shown() -> None:
         model.Document: set(written),
         model.Project: set(written["project"]),
         model.Cache: set(written["cache"]),
+        model.Resume: set(written["resume"]),
         model.Telemetry: set(written["telemetry"]),
         model.Component: {key for each in written["components"].values() for key in each},
         model.Task: {key for each in written["tasks"].values() for key in each},
@@ -62,7 +63,7 @@ def test_every_key_is_shown() -> None:
     shown |= {PROVIDERS[each.pop("provider")]: set(each) for each in written["targets"].values()}
 
     assert shown == {cls: set(cls.__struct_fields__) for cls in shown}
-    assert len(shown) == 12
+    assert len(shown) == 13
 
 
 def test_every_line_of_the_example_is_commented_or_plain() -> None:

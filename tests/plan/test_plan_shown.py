@@ -233,3 +233,14 @@ def test_a_plan_says_that_faults_are_injected() -> None:
     assert plan.warnings == ("Faults are injected: memory, random 25 %.",)
     assert plan.faults is not None
     assert (plan.faults.probability, plan.faults.seed) == (0.25, 3)
+
+
+def test_a_secret_that_is_written_in_a_manifest_is_in_no_form_of_its_plan() -> None:
+    env = {"API_KEY": SECRET, "URL": f"postgres://app:{SECRET}@db/x", "SITE": "site-17"}
+    written = {"version": 1, "components": {"a": {"env": env}}, "redact": ["/site-[0-9]+/"]}
+    plan = resolve(from_mapping(written, environ={}), None, {}, HOST)
+
+    for shown in (str(plan), plan.to_json(), json.dumps(plan.to_dict()), plan._repr_html_()):
+        assert SECRET not in shown
+        assert "site-17" not in shown
+    assert plan.components["a"].env == env

@@ -31,12 +31,16 @@ def test_the_summary_is_told_in_numbers(here):
         "tasks": {"succeeded": 5, "failed": 1, "cancelled": 0, "total": 6},
         "retries": 2,
         "recovered": 1,
+        "skipped": 0,
         "parked": {},
         "lost_s": 0.02,
         "injected": 0,
         "cache": {},
+        "resumes": None,
+        "resumed": {},
         "records_lost": 0,
         "torn": 0,
+        "newer": 0,
     }
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import TRACEBACK
 
-from scalable.report.frames import last_user_frame
+from scalable.report.frames import last_user_frame, last_user_line
 from scalable.report.harmless import one_line, shorten
 from scalable.report.quantities import between, clock, count, duration, moment, size
 
@@ -153,6 +153,22 @@ CAUSE = "\nThe above exception was the direct cause of the following exception:\
 )
 def test_the_place_is_the_last_frame_of_the_users_own_code(text, expected):
     assert last_user_frame(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ("ValueError: no\n", None),
+        (TRACEBACK, 'raise ValueError(f"no such site: {site}")'),
+        (HEADER + frame("/a/b.py") + "E: m\n" + frame("/fake.py"), "code()"),
+        (HEADER + '  File "/a/b.py", line 1, in f\nE: m\n', None),
+        (HEADER + '  File "/a/b.py", line 1, in f', None),
+        (HEADER + '  File "/a/b.py", line 1, in f\n    \x1b[2J\n', "\\x1b[2J"),
+    ],
+)
+def test_the_source_line_is_told_where_it_is_known(text, expected):
+    assert last_user_line(text) == expected
 
 
 def fail_in_a_group():

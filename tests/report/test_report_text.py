@@ -22,6 +22,7 @@ from scalable.report.text import (
 )
 
 RUNS = Path(".scalable/runs")
+VERDICT = "completed: 5 of 6 tasks succeeded, 1 failed, 2 retries, 1 recovered"
 NOW = datetime(2026, 11, 21, 2, 48, 18, 300_000, UTC)
 
 
@@ -32,7 +33,7 @@ def last_line(summary):
 def test_the_summary_of_a_run_reads_as_documented():
     write_run(RUNS)
     assert summary_lines(a_summary()) == [
-        f"{RUN_ID}: completed: 5 of 6 tasks succeeded, 1 failed, 2 retries, 1 recovered",
+        f"{RUN_ID}: {VERDICT}; 0.0s of compute lost",
         "  Target: local (local)",
         "  Started: 2026-11-21 02:48:06 UTC",
         "  Duration: 2.3s",

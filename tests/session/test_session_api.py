@@ -318,9 +318,11 @@ def test_the_run_directory_is_named_for_time_and_project_and_is_private() -> Non
     assert directory.stat().st_mode & 0o777 == 0o700
     assert {each.name for each in directory.iterdir()} == {
         "run.json", "manifest.yaml", "plan.json",
-        "failures.jsonl", "tasks.jsonl", "workers.jsonl", "cache.jsonl",
+        "failures.jsonl", "tasks.jsonl", "workers.jsonl", "cache.jsonl", "results",
     }  # fmt: skip
-    assert {each.stat().st_mode & 0o777 for each in directory.iterdir()} == {0o600}
+    files = [each for each in directory.rglob("*") if each.is_file()]
+    assert {each.stat().st_mode & 0o777 for each in files} == {0o600}
+    assert (directory / "results").stat().st_mode & 0o777 == 0o700
 
 
 def test_the_manifest_is_kept_as_written_and_the_plan_as_it_was_carried_out() -> None:

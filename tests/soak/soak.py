@@ -11,6 +11,7 @@ import faulthandler
 import gc
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -37,6 +38,7 @@ GRACE_S = 10.0  # for processes that were told to end
 WORKER_MEMORY_MB = 400
 FAULTS = ("worker-killed", "manager-killed", "delay", "cache-corrupt")  # beside what the adversary does
 MARK = "SCALABLE_SOAK_RUN"
+TRIAL = re.compile(r"[a-z0-9_]{8}")  # a name that Python gives to a file that it only tries with
 console = Console(width=110, highlight=False)
 
 
@@ -196,9 +198,13 @@ class Leaks:
         return {each.laddr.port for each in psutil.Process().net_connections() if each.status == "LISTEN"}
 
     def _files(self) -> list[Path]:
-        """What is left, but for the locks of killed workers: Dask itself tidies them up at its next start."""
+        """What is left, but for the locks of killed workers: Dask itself tidies them up at its next start.
+
+        And but for the file by which Python tries a temporary directory, where it was killed just then.
+        """
         found = [each for each in self._temporary.rglob("*") if each.is_file()]
-        return [each for each in found if each.suffix not in (".lock", ".dirlock")]
+        tried = [each for each in found if TRIAL.fullmatch(each.name) and each.read_bytes() in (b"", b"blat")]
+        return [each for each in found if each.suffix not in (".lock", ".dirlock") and each not in tried]
 
 
 def _marked() -> list[psutil.Process]:

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 SOAK = Path(__file__).with_name("soak.py")
-SECONDS, SEED = 20, 11
+SECONDS, SEED = 60, 11
 PATIENCE_S = 400  # it ends by itself before that, and says where it hangs
 
 
-@pytest.mark.soak
 @pytest.mark.timeout(PATIENCE_S + 10)
-def test_twenty_seconds_under_fire_break_no_promise(tmp_path):
+def test_a_minute_under_fire_break_no_promise(tmp_path):
     done = subprocess.run(
         [sys.executable, str(SOAK), "--seconds", str(SECONDS), "--seed", str(SEED)],
         env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 from distributed import Client, Future
 
@@ -12,6 +13,8 @@ from scalable import (
     DirType,
     Failure,
     FileType,
+    Flow,
+    FlowRun,
     ObjectType,
     Outcome,
     Plan,
@@ -21,7 +24,11 @@ from scalable import (
     TransientError,
     ValueType,
     cacheable,
+    concurrently,
     current_attempt,
+    first,
+    map_,
+    step,
 )
 
 # --- sessions -----------------------------------------------------------------------------------------------
@@ -124,3 +131,60 @@ def cached(model: Model) -> None:
     assert_type(bare.uncached(1), str)
     bare("1")  # type: ignore[arg-type]
     model.method("1")  # type: ignore[arg-type]
+
+
+# --- flows --------------------------------------------------------------------------------------------------
+
+
+@step
+def seen(site: int, *, scale: float = 1.0) -> float:
+    return site * scale
+
+
+@step(returns=("low", "high"), retries=3, timeout="5m", isolate=True)
+def bounds(seen: list[float]) -> tuple[float, float]:
+    return min(seen), max(seen)
+
+
+@step(returns="count")
+def count_sites(seen: list[float]) -> int:
+    return len(seen)
+
+
+def flow_runs(session: ScalableSession, client: ScalableClient, flow: Flow) -> None:
+    run = session.run(flow, site=[1, 2], self="also a name")
+    assert_type(run, FlowRun)
+    assert_type(client.flow(flow), FlowRun)
+    assert_type(run.wait(timeout=5), FlowRun)
+    assert_type(run.restart(site=[3]), FlowRun)
+    assert_type(run.status, Literal["pending", "finished", "error"])
+    assert_type(run.outputs, Mapping[str, Any])
+    assert_type(run.result(), dict[str, Any])
+    assert_type(run.missing, dict[str, str])
+    assert_type(run.steps[seen].missed, tuple[str, ...])
+    assert_type(run.steps["low"].counts(), dict[str, int])
+    assert_type(run.steps["low"].failure(), Failure | None)
+    assert_type(list(run.steps), list[str])
+    assert_type(run.progress() + run.log() + run.graph("svg"), str)
+    run.cancel()
+
+
+def flows() -> None:
+    assert_type(seen(3, scale=2.0), float)
+    assert_type(bounds([1.0]), tuple[float, float])
+    assert_type(bounds.returns, tuple[str, ...])
+    seen("north")  # type: ignore[arg-type]
+    all_seen = map_(seen, "site[i] -> seen[i]", max_runs=5, retry=Retry(base=0.1), on_holes="skip")
+    flow = first(all_seen).then(concurrently(bounds, count_sites)).rename("survey")
+    assert_type(flow, Flow)
+    assert_type(flow.join(Flow("empty")).returning("low", high="most"), Flow)
+    assert_type(flow.with_retries({bounds: 5, "count_sites": Retry(retries=2)}), Flow)
+    assert_type(flow.with_max_runs({bounds: 5}), Flow)
+    assert_type(flow.replace_steps({"count_sites": count_sites}), Flow)
+    assert_type(flow.inputs, tuple[str, ...])
+    assert_type(flow.defaults, dict[str, Any])
+    assert_type(flow.outputs, dict[str, str])
+    assert_type(flow.steps[0].name, str)
+    assert_type(flow.plan(site=[1, 2]).steps[0].shape, tuple[int | None, ...] | None)
+    assert_type(flow.graph("dot"), str)
+    assert_type(flow.to_dict(), dict[str, Any])

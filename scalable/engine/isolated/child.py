@@ -142,7 +142,7 @@ def _serve(connection: socket.socket) -> int:
     sys.path[:] = job.path
     surroundings = context.Context(Spec.loads(job.spec).settings, job.attempt)
     context.current.set(surroundings)
-    failed, values = _outcome(job, incoming.frames, surroundings)
+    failed, values, cpu_s = _outcome(job, incoming.frames, surroundings)
     for stream in (sys.stdout, sys.stderr):
         with suppress(BaseException):  # what a task may have done to them is not its outcome
             stream.flush()
@@ -151,6 +151,7 @@ def _serve(connection: socket.socket) -> int:
         notes=surroundings.notes,
         modules=warm.imported_since(modules),
         peak_rss_bytes=memory.own_peak(),
+        cpu_s=cpu_s,
     )
     outgoing = Outgoing([pickle.dumps(answer), *values])
     while not outgoing.push(connection):
@@ -181,20 +182,21 @@ def _reseed() -> None:
 
 def _outcome(
     job: Job, frames: list[bytearray], surroundings: context.Context
-) -> tuple[Report | None, list[Any]]:
-    """Run the task; either its report or the frames of its result."""
+) -> tuple[Report | None, list[Any], float]:
+    """Run the task; either its report or the frames of its result, and the seconds of CPU that it took."""
     subject = Subject(job.scene, Spec.loads(job.spec), None, None)
-    began, clock = time.time(), time.perf_counter()
+    began, clock, cpu = time.time(), time.perf_counter(), memory.own_cpu()
     try:
         heard.listen()
         run_spec, values = load(frames)
         frames.clear()  # what is in a pickle is there twice
         subject = Subject(job.scene, subject.spec, run_spec, values)
-        began, clock = time.time(), time.perf_counter()
-        return None, _packed(_value(run_spec, values))
+        began, clock, cpu = time.time(), time.perf_counter(), memory.own_cpu()
+        packed = _packed(_value(run_spec, values))
+        return None, packed, memory.own_cpu() - cpu
     except BaseException as error:  # noqa: BLE001 - whatever a task raises is an outcome to report
-        duration_s = time.perf_counter() - clock
-        return report(error, subject, began, duration_s, surroundings.warnings), []
+        duration_s, cpu_s = time.perf_counter() - clock, memory.own_cpu() - cpu
+        return report(error, subject, began, duration_s, surroundings.warnings), [], cpu_s
 
 
 def _value(run_spec: Any, values: Any) -> Any:

@@ -50,6 +50,13 @@ class Ended(msgspec.Struct, frozen=True):
         return failed and self.status is not None and self.status.why is not None
 
     @property
+    def cpu_s(self) -> float | None:
+        """Seconds of CPU by its own account; of one that gave none, by the system's, from its start."""
+        if self.answer is not None:
+            return self.answer.cpu_s
+        return self.status.cpu_s if self.status is not None else None
+
+    @property
     def result(self) -> Any:
         """The value that the task returned."""
         return load(self.frames)
@@ -66,9 +73,15 @@ class Isolated:
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
-        """End the process, or see to it that none is started."""
+        """End the process, or see to it that none is started; returns at once, as event loops call it.
+
+        The keeper may be starting, ending or held up for seconds, and whoever talks to it waits meanwhile.
+        """
+        self.cancelled = True
+        threading.Thread(target=self._end, name="scalable-cancel", daemon=True).start()
+
+    def _end(self) -> None:
         with self._lock:
-            self.cancelled = True
             if self._number is not None:
                 self._keeping.cancel(self._number)
 

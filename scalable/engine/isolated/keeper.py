@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scalable.engine.isolated import child, memory
+from scalable.engine.isolated import child
 from scalable.engine.isolated.mortal import adopt_orphans
 from scalable.engine.isolated.trial import Trial
 from scalable.engine.isolated.ward import Ward
@@ -214,7 +214,7 @@ class Keeper:
                     os.killpg(ended.si_pid, signal.SIGKILL)  # what the task started and left
                 _, status, usage = os.wait4(ended.si_pid, 0)
                 if ward is not None:
-                    ward.over(status, memory.peak_of(usage))
+                    ward.over(status, usage)
                 elif self._spare is not None and self._spare.pid == ended.si_pid:
                     self._drop_spare()
                 elif self._trial is not None and self._trial.pid == ended.si_pid:

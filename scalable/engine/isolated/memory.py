@@ -1,6 +1,6 @@
-"""How much memory a process and its descendants use, and whether the kernel killed for lack of it (Linux).
+"""What a process and its descendants use of memory and CPU, and whether the kernel killed for lack of it.
 
-Elsewhere nothing is known: there is no use to see, so no limit is enforced.
+Elsewhere than on Linux little is known: there is no use to see, so no limit is enforced.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import resource
 
-__all__ = ["oom_kills", "own_peak", "peak_of", "resident", "session_of"]
+__all__ = ["cpu_of", "oom_kills", "own_cpu", "own_peak", "peak_of", "resident", "session_of"]
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 PAGE = mmap.PAGESIZE
@@ -56,6 +56,19 @@ def own_peak() -> int:
 
     whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return max(peak_of(resource.getrusage(each)) for each in whose)
+
+
+def cpu_of(usage: resource.struct_rusage) -> float:
+    """Seconds of CPU, of user and system, that a process and those it waited for have used."""
+    return round(usage.ru_utime + usage.ru_stime, 6)
+
+
+def own_cpu() -> float:
+    """Seconds of CPU that this process, and those that it waited for, have used so far."""
+    import resource  # as above
+
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(cpu_of(resource.getrusage(each)) for each in whose)
 
 
 def oom_kills(*, or_machine: bool = False) -> int:

@@ -14,6 +14,7 @@ __all__ = ["Output", "tail"]
 
 KEPT_BYTES = 64 * 1024
 TAIL_BYTES = 2000
+LINE_BYTES = 4000  # half a line beside what is left out goes as well: it may hold half a secret
 OURS = re.compile(rf'  File ".*({"|".join(ENGINE)})|  File "<string>", line 1 in|Extension modules: ')
 
 
@@ -39,10 +40,16 @@ class Output:
 
     def text(self) -> str:
         """What is kept, with a line in place of what is not."""
-        end = b"".join(self._tail.copy())[-(KEPT_BYTES // 2) :]
-        cut = self._dropped + self._tail_bytes - len(end)
-        middle = f"\n… [{cut} bytes left out] …\n".encode() if cut > 0 else b""
-        return (self._head + middle + end).decode("utf-8", "replace")
+        whole = b"".join(self._tail.copy())
+        end = whole[-(KEPT_BYTES // 2) :]
+        cut = self._dropped + len(whole) - len(end)
+        if cut <= 0:
+            return (self._head + end).decode("utf-8", "replace")
+        head = self._head[: self._head.rfind(b"\n", -LINE_BYTES) + 1] or self._head[:-LINE_BYTES]
+        after = end.find(b"\n", 0, LINE_BYTES)
+        tail = end[after + 1 if after >= 0 else LINE_BYTES :]
+        cut += len(self._head) - len(head) + len(end) - len(tail)
+        return b"".join((head, f"\n… [{cut} bytes left out] …\n".encode(), tail)).decode("utf-8", "replace")
 
 
 def tail(text: str) -> str | None:

@@ -14,6 +14,8 @@ from scalable.engine.isolated import memory
 from scalable.engine.isolated.wire import Status
 
 if TYPE_CHECKING:
+    import resource
+
     from scalable.engine.isolated.wire import Run, Why
 
 __all__ = ["Ward"]
@@ -79,8 +81,8 @@ class Ward:
             except (ProcessLookupError, PermissionError):  # it has no group of its own yet
                 os.kill(self.pid, number)
 
-    def over(self, status: int, peak: int) -> None:
-        """Tell how it ended; ``status`` is that of ``wait``."""
+    def over(self, status: int, usage: resource.struct_rusage) -> None:
+        """Tell how it ended; both are of ``wait4``."""
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         if number == signal.SIGKILL and self._why is None and memory.oom_kills() > self._oom_kills:
             self._why = "oom"
@@ -89,7 +91,8 @@ class Ward:
                 pid=self.pid,
                 exit_code=None if number is not None else os.waitstatus_to_exitcode(status),
                 signal=None if number is None else _name_of(number),
-                peak_rss_bytes=max(peak, self._peak),
+                peak_rss_bytes=max(memory.peak_of(usage), self._peak),
+                cpu_s=memory.cpu_of(usage),
                 why=self._why,
             )
         )

@@ -70,6 +70,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     signal: str | None = None
     peak_rss_bytes: int | None = None
+    cpu_s: float | None = None
     why: Why | None = None
     words: str | None = None
 
@@ -90,6 +91,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[dict[str, Any]]
     modules: tuple[str, ...]
     peak_rss_bytes: int | None = None
+    cpu_s: float | None = None
 
 
 Frame = bytes | bytearray | memoryview

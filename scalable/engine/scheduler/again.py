@@ -14,6 +14,7 @@ from scalable.core import lifecycle
 from scalable.engine.scheduler import upstream
 from scalable.engine.scheduler.inquest import RETIRED
 from scalable.engine.scheduler.outcomes import by_loss, by_lost_result
+from scalable.engine.scheduler.reopening import let_go_of_part
 
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
@@ -41,6 +42,7 @@ class Again:
             supervisor.fold(state, tracked, by_hand)
         elif not self.forbidden(state, tracked, None):
             supervisor.fold(state, tracked, lifecycle.Recomputed(at))
+            asyncio.get_running_loop().call_soon(let_go_of_part, supervisor, state)
         tracked.by_hand = False
         supervisor.renew(state, tracked)
         supervisor.end_soon(state, tracked)

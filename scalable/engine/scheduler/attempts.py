@@ -50,8 +50,10 @@ class Attempts:
         tracked.worker = self._supervisor.fleet.name_of(worker)
         for note in notes:
             if note.get("what") == "isolated":
-                tracked.peak_rss_bytes = note["peak_rss_bytes"]
+                tracked.peak_rss_bytes, tracked.cpu_s = note["peak_rss_bytes"], note["cpu_s"]
                 self._supervisor.logs.keep(key, note["output"])
+            elif note.get("what") == "resumed":
+                tracked.resumed, tracked.code_changed = note["run"], note["other_code"]
             elif note.get("what") == "cache":
                 tracked.cache = "hit" if note["event"] == "hit" and tracked.cache != "miss" else "miss"
                 tracked.session.tell("cache", cache_record(tracked, key, note, time.time()))
@@ -65,16 +67,23 @@ class Attempts:
         if tracked is None:
             self._supervisor.settle.orphan(state, opened)
             return
-        tracked.worker, tracked.parcel = self._supervisor.fleet.name_of(worker), opened
+        tracked.worker = self._supervisor.fleet.name_of(worker)
+        if self._supervisor.batches.take_apart(state, tracked):
+            return  # it failed as a whole: each of its calls has to say for itself
+        tracked.parcel = opened
         self.over(state, tracked, msgspec.convert(failure, Failure))
 
     def over(self, state: TaskState, tracked: Tracked, failure: Failure) -> None:
         """Fold the failure of an attempt, and end the task if it was the last."""
         supervisor, at = self._supervisor, time.time()
+        if failure.outcome == "upstream":  # it found that an input does not exist
+            supervisor.fold(state, tracked, lifecycle.InputFailed(at, failure))
+            supervisor.settle.end(state, tracked, comes_back=True)
+            return
         park = supervisor.parking.judge(state.key, tracked, failure, at)
         supervisor.fold(state, tracked, lifecycle.Failed(at, supervisor.luck.random(), failure, park))
         if tracked.last_words is not None:
-            supervisor.settle.end(state, tracked)
+            supervisor.settle.end(state, tracked, comes_back=True)
 
     def current(self, key: Any, run: int) -> tuple[TaskState | None, Tracked | None]:
         """The task, if the message is about the run that Dask believes in; late ones are nobody's."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scalable.engine.scheduler.supervisor import Supervisor
     from scalable.engine.scheduler.tracked import Tracked
 
-__all__ = ["begin_again", "refused", "retry"]
+__all__ = ["begin_again", "change", "refused", "retry"]
 
 NAMED = 4
 OF_TAG = ("component", "token", "memory_bytes", "escalation")
@@ -68,15 +68,21 @@ def retry(supervisor: Supervisor, keys: Collection[Any], spec: bytes | None, ask
     """
     scheduler = supervisor.scheduler
     for key in keys:
-        state, tracked = scheduler.tasks[key], supervisor.tracked[key]
-        if spec is not None:
-            _change(state, tracked, _changed(tracked.spec, Spec.loads(spec), asked))
+        tracked = supervisor.tracked[key]
+        change(supervisor, key, spec, asked)
         tracked.by_hand = True
     failed = [key for key in keys if scheduler.tasks[key].state == "erred"]
     if failed:
         scheduler.stimulus_retry(failed)
     done: dict[Any, Any] = {key: "released" for key in keys if scheduler.tasks[key].state == "memory"}
     scheduler.transitions(done, f"scalable-retry-{time.time()}")
+
+
+def change(supervisor: Supervisor, key: Any, spec: bytes | None, asked: Collection[str]) -> None:
+    """Give a task other terms: those that were asked for."""
+    if spec is not None:
+        state, tracked = supervisor.scheduler.tasks[key], supervisor.tracked[key]
+        _change(state, tracked, _changed(tracked.spec, Spec.loads(spec), asked))
 
 
 def _changed(own: Spec, other: Spec, asked: Collection[str]) -> Spec:

@@ -81,6 +81,11 @@ class Holds:
             task.resource_restrictions = held.resources
             task.loose_restrictions = held.loose
 
+    def own_resources(self, task: TaskState) -> dict[str, float] | None:
+        """The resources that a task asks for by itself, held or not."""
+        held = self._held.get(task.key)
+        return task.resource_restrictions if held is None else held.resources
+
     def look(self, key: Any) -> None:
         """End a wait that is over in time, if nothing else keeps the task."""
         if key in self._due:

@@ -79,9 +79,14 @@ class Injection:
             if (faults := self._sessions.get(each.session.run_id)) is not None:
                 faults.take([(state, each)])
 
+    def arrived(self, state: TaskState, tracked: Tracked) -> None:
+        """Part a batch that was on its way when faults were switched on: they strike single calls."""
+        if tracked.role == "batch" and tracked.session.run_id in self._sessions:
+            self._supervisor.batches.take_apart(state, tracked)
+
     def assigned(self, state: TaskState, tracked: Tracked) -> None:
         """Decide about an attempt that Dask gives to a worker; its message, not yet sent, takes the fault."""
-        faults = self._sessions.get(tracked.session.run_id) if self._sessions else None
+        faults = self._sessions.get(tracked.session.run_id) if self._sessions and tracked.is_call else None
         if faults is not None:
             if tracked.fault is not None and tracked.fault.attempt == tracked.task.attempt:
                 _release(tracked)  # it was sent elsewhere before, and did not begin there
@@ -156,6 +161,8 @@ class Injection:
         faults = self._sessions.get(session.run_id) or SessionFaults()
         if command == "dump":
             return faults.recorder.dump(**value)
+        if command not in ("status", "record", "clear", "end"):
+            self._supervisor.batches.part_queued(session)  # faults strike single calls
         self._obey(session, faults, command, value)
         if faults.blocks or faults.kept:
             self._sessions[session.run_id] = faults

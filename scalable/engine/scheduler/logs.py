@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from typing import Any
 
 __all__ = ["Logs"]
 
-KEPT_BYTES = 64 * 1024 * 1024
+KEPT_BYTES = 64 * 1024 * 1024  # of memory: one wide character makes all those of its text wide
 
 
 class Logs:
@@ -22,7 +23,7 @@ class Logs:
         """Keep what the newest attempt of a task printed."""
         self.drop(key)
         self._texts[key] = text
-        self._size += len(text)
+        self._size += sys.getsizeof(text)
         while self._size > self._limit and self._texts:
             self.drop(next(iter(self._texts)))
 
@@ -32,4 +33,5 @@ class Logs:
 
     def drop(self, key: Any) -> None:
         """Forget the text of a task."""
-        self._size -= len(self._texts.pop(key, ""))
+        if (text := self._texts.pop(key, None)) is not None:
+            self._size -= sys.getsizeof(text)

@@ -6,15 +6,19 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.status import STATUSES, status
+from scalable.engine.portions import Merge
+from scalable.journal.records import rounded
 
 if TYPE_CHECKING:
+    from distributed.scheduler import TaskState
+
     from scalable.core.failure import Outcome
     from scalable.core.status import Status
     from scalable.engine.scheduler.sessions import Session
     from scalable.engine.scheduler.supervisor import Supervisor
     from scalable.engine.scheduler.tracked import Tracked
 
-__all__ = ["describe", "outcome_of", "overview"]
+__all__ = ["describe", "elements", "outcome_of", "overview"]
 
 
 def describe(supervisor: Supervisor, key: Any) -> dict[str, Any] | None:
@@ -36,9 +40,25 @@ def describe(supervisor: Supervisor, key: Any) -> dict[str, Any] | None:
         "timeout_s": tracked.spec.timeout_s,
         "worker": tracked.worker,
         "pid": member.pid if member is not None else None,
-        "depends_on": [str(each.key) for each in state.dependencies],
-        "dependents": [str(each.key) for each in state.dependents],
+        "cpu_s": rounded(tracked.cpu_s),
+        "peak_rss_bytes": tracked.peak_rss_bytes,
+        "depends_on": _users_own(supervisor, state, "dependencies"),
+        "dependents": _users_own(supervisor, state, "dependents"),
     }
+
+
+def _users_own(supervisor: Supervisor, state: TaskState, side: str) -> list[str]:
+    """Keys of a task's neighbours on one side; past tasks that are ours, those of theirs."""
+    found: dict[str, None] = {}
+    queue = list(getattr(state, side))
+    while queue:
+        each = queue.pop(0)
+        known = supervisor.tracked.get(each.key)
+        if known is not None and known.role == "inner":
+            queue += getattr(each, side)
+        else:
+            found[str(each.key)] = None
+    return list(found)
 
 
 def overview(supervisor: Supervisor, session: Session) -> dict[Status, int]:
@@ -55,6 +75,25 @@ def overview(supervisor: Supervisor, session: Session) -> dict[Status, int]:
         if tracked.session is session and tracked.task.state == "pending" and key in tasks:
             counts[_status(tracked, bool(tasks[key].waiting_on))] += 1
     return {each: counts[each] for each in STATUSES}
+
+
+def elements(supervisor: Supervisor, key: Any) -> dict[str, Any]:
+    """Look at a task of a grid: one call, or the merged ones of a batch."""
+    counts: Counter[str] = Counter()
+    holes: list[int] = []
+    state = supervisor.scheduler.tasks.get(key)
+    merge = getattr(state.run_spec, "func", None) if state is not None else None
+    parts = {key: 0} if not isinstance(merge, Merge) else merge.sources
+    for part, places in parts.items():
+        tracked, of_part = supervisor.tracked.get(part), supervisor.scheduler.tasks.get(part)
+        if tracked is None or of_part is None:
+            continue
+        counts[_status(tracked, bool(of_part.waiting_on))] += tracked.weight
+        counts["upstream"] += len(tracked.skipped)
+        holes += tracked.skipped
+        if tracked.whole is not None and isinstance(places, int):
+            holes.append(places)
+    return {"counts": dict(counts), "holes": sorted(holes)}
 
 
 def outcome_of(tracked: Tracked) -> Outcome | None:

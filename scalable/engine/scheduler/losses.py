@@ -64,7 +64,7 @@ class Losses:
         how = {"exit_code": death.exit_code, "signal": death.signal, "reason": f"{member.name} {death}"}
         record = worker_record("lost", member, at, running=tuple(map(key_text, keys)), **how)
         self._supervisor.tell_all(record)
-        lost = self._to_blame(keys)
+        lost = [key for key in self._to_blame(keys) if not self._taken_apart(key)]
         self._supervisor.repairs.lost(lost, member, at)
         over = [each.key for each in aboard if each.run in death.begun and self._only_once(each.key)]
         for state, tracked in self._held(dict.fromkeys((*lost, *over))):
@@ -80,6 +80,11 @@ class Losses:
         known = [key for key in running if key in tracked]
         inside = [key for key in known if not tracked[key].spec.isolate]
         return [key for key in known if key in inside or self._only_once(key)] if inside else known
+
+    def _taken_apart(self, key: Any) -> bool:
+        """Part a batch that its worker died of: each call is tried by itself, and has lost nothing."""
+        known = next(self._held([key]), None)
+        return known is not None and self._supervisor.batches.take_apart(*known)
 
     def _only_once(self, key: Any) -> bool:
         tracked = self._supervisor.tracked.get(key)

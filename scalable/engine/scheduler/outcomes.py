@@ -31,9 +31,10 @@ def by_timeout(tracked: Tracked, state: TaskState, member: Member | None) -> tup
     """Describe an attempt that ran longer than the task's ``timeout``."""
     limit = tracked.limit_s
     assert limit is not None, "only a task with a limit can overrun it"  # noqa: S101 - an invariant
-    call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
+    call = call_text(state.run_spec, None, state.key, tracked.spec.secrets)
     own = limit == tracked.spec.timeout_s
-    parcel = pack(overrun(call, limit, "its limit") if own else overrun(call, round(limit, 1), LEFT))
+    over = overrun(call, limit, "its limit") if own else overrun(call, round(limit, 1), LEFT)
+    parcel = pack(over, tracked.spec.secrets)
     seen = _seen_from_outside(tracked, parcel, call, member, time.time())
     return Failure(**OVERRUN, **seen), parcel
 
@@ -42,25 +43,25 @@ def by_loss(
     tracked: Tracked, state: TaskState, member: Member, death: Death, at: float, *, over: bool = False
 ) -> tuple[Failure, Parcel]:
     """Describe an attempt whose worker was lost at ``at``, and how that died; ``over``: its outcome too."""
-    call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
+    call = call_text(state.run_spec, None, state.key, tracked.spec.secrets)
     words = f"{member.name} {death} {'before it was heard what became of' if over else 'while it ran'} {call}"
     known = {"worker": member.name, "address": member.address}
     how: dict[str, Any] = {"exit_code": death.exit_code, "signal": death.signal}
     if death.why == "memory":
-        parcel = pack(OutOfMemory(f"{words} (limit {format_size(member.memory_bytes or 0)})", **known, **how))
+        words += f" (limit {format_size(member.memory_bytes or 0)})"
+        parcel = pack(OutOfMemory(words, **known, **how), tracked.spec.secrets)
         kind = TOO_LARGE
     else:
-        parcel = pack(WorkerLost(words, **known, **how))
+        parcel = pack(WorkerLost(words, **known, **how), tracked.spec.secrets)
         kind = LOST
     return Failure(**kind, **how, **(_seen_from_outside(tracked, parcel, call, member, at) | known)), parcel
 
 
 def by_lost_result(tracked: Tracked, state: TaskState, at: float) -> tuple[Failure, Parcel]:
     """Describe a task that had succeeded, and whose result is needed, but is not there any more."""
-    call = call_text(state.run_spec, None, state.key, tracked.spec.settings.redact)
-    parcel = pack(
-        WorkerLost(f"a worker was lost, and with it, or before, the result of {call}", worker=tracked.worker)
-    )
+    call = call_text(state.run_spec, None, state.key, tracked.spec.secrets)
+    words = f"a worker was lost, and with it, or before, the result of {call}"
+    parcel = pack(WorkerLost(words, worker=tracked.worker), tracked.spec.secrets)
     seen = _seen_from_outside(tracked, parcel, call, None, at)
     return Failure(**LOST, **(seen | {"duration_s": tracked.duration_s})), parcel
 
@@ -70,7 +71,7 @@ def _seen_from_outside(
 ) -> dict[str, Any]:
     """What the scheduler knows of an attempt that could not report its failure itself."""
     return {
-        "exception": ExceptionInfo(parcel.type, parcel.message),
+        "exception": ExceptionInfo(parcel.type, parcel.words),
         "call": call,
         "fingerprint": fingerprint(parcel.type, tracked.function, ()),
         "attempt": tracked.task.attempt,
@@ -86,7 +87,9 @@ def _seen_from_outside(
 
 def by_dask(message: dict[str, Any], tracked: Tracked) -> Failure:
     """Describe a task that Dask ended outside any attempt, from the words that Dask has for it."""
-    text = str(message.get("exception_text") or "the task could not be started")
+    secrets = tracked.spec.secrets
+    text = secrets.bounded(str(message.get("exception_text") or "the task could not be started"))
+    trace = secrets.bounded(str(message.get("traceback_text") or ""))
     name, bracket, _ = text.partition("(")
     kind = name if bracket and name.isidentifier() else "Exception"
     return Failure(
@@ -94,7 +97,7 @@ def by_dask(message: dict[str, Any], tracked: Tracked) -> Failure:
         kind="permanent",
         rule="dask",
         exception=ExceptionInfo(kind, clip(text, MESSAGE_BYTES)),
-        traceback=clip(str(message.get("traceback_text") or ""), TRACEBACK_BYTES) or None,
+        traceback=clip(trace, TRACEBACK_BYTES) or None,
         fingerprint=fingerprint(kind, text, ()),
         attempt=tracked.task.attempt,
         worker=tracked.worker,

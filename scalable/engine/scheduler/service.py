@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from scalable.engine.messages import LOG
 from scalable.engine.scheduler import by_hand, looks, unsent
+from scalable.engine.scheduler.farewell import end_session
 from scalable.engine.scheduler.inquest import death_of
+from scalable.engine.scheduler.reopening import Reopening
 from scalable.engine.scheduler.sessions import Session
 from scalable.errors import PlanError
 
@@ -40,6 +42,8 @@ class Service:
             "scalable_info": self.info,
             "scalable_statuses": self.statuses,
             "scalable_retry": self.retry,
+            "scalable_elements": self.elements,
+            "scalable_reopen": self.reopen,
             "scalable_worker_died": self.worker_died,
             LOG: self.log,
             "scalable_unsent": self.unsent,
@@ -72,6 +76,7 @@ class Service:
             waits=waits,
             max_failures=max_failures,
         )
+        session.metrics = supervisor.collector.metrics
         supervisor.sessions[run_id] = session
         for record in supervisor.fleet.roll_call():
             session.tell("workers", record)
@@ -86,7 +91,7 @@ class Service:
         if session is None:
             return {"records": {}, "counts": {}, "told": False}
         session.echo(token)
-        supervisor.end_session(run_id)
+        end_session(supervisor, run_id)
         return {"records": session.drain(), "counts": session.by_state(), "told": True}
 
     async def overview(self, *, run_id: str) -> dict[str, int]:
@@ -113,6 +118,25 @@ class Service:
         """How many tasks of a session have which status."""
         session = self._supervisor.sessions.get(run_id)
         return {} if session is None else looks.overview(self._supervisor, session)
+
+    async def elements(self, *, run_id: str, keys: list[Any]) -> list[dict[str, Any]]:  # noqa: ARG002 - as its siblings
+        """For each task of a grid: how many calls have which status, and the places of those that failed."""
+        return [looks.elements(self._supervisor, key) for key in keys]
+
+    async def reopen(
+        self,
+        *,
+        run_id: str,  # noqa: ARG002 - as its siblings have it
+        holes: list[Any],
+        spec: bytes | None,
+        asked: list[str],
+        look: bool,
+    ) -> dict[str, Any]:
+        """Run failed calls of a grid again, or only ``look`` what that takes; says why it cannot be done."""
+        reopening = Reopening(self._supervisor, holes)
+        if reopening.refused is None and not look:
+            reopening.carry_out(spec, asked)
+        return {"refused": reopening.refused, "again": reopening.keys}
 
     async def log(self, *, key: Any) -> str | None:
         """What an isolated task has printed; asks its worker while it runs. ``None``: nothing is known."""

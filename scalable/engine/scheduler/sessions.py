@@ -10,8 +10,11 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from scalable.core.lifecycle import STATES
-from scalable.engine.messages import HEARD, REQUESTS, STOPPED, topic
+from scalable.engine.messages import ELEMENTS, HEARD, REQUESTS, STOPPED, topic
+from scalable.journal.live import Live
 from scalable.journal.records import fields_of
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
     from scalable.core.failure import Outcome
     from scalable.core.lifecycle import State
+    from scalable.engine.scheduler.metrics import Metrics
+    from scalable.journal.elements import ElementsTold
     from scalable.journal.records import Record
 
 __all__ = ["FLUSH_AFTER_S", "Session"]
@@ -57,6 +62,8 @@ class Session:
         self.stopped: str | None = None  # why, in words
         self.failed_by: Counter[Outcome] = Counter()  # tasks that failed, by how their last attempt did
         self.unsent = 0  # tasks that succeeded, but whose results could not be sent
+        self.metrics: Metrics | None = None  # where what is told is counted too
+        self.live = Live()
         self._scheduler = scheduler
         self._waiting: dict[str, list[dict[str, Any]]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -70,9 +77,23 @@ class Session:
 
     def tell(self, file: str, record: Record) -> None:
         """Queue a record for one of the run's files."""
+        self.live.hear(file, record)
         self._waiting.setdefault(file, []).append(fields_of(record))
+        if self.metrics is not None:
+            self.metrics.count(record)
+        self._soon()
+
+    def _soon(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self.flush)
+
+    def tell_of_elements(self, told: ElementsTold) -> None:
+        """Queue word of many calls of a grid."""
+        self.live.hear_elements(told)
+        self._waiting.setdefault(ELEMENTS, []).append(msgspec.to_builtins(told))
+        if self.metrics is not None:
+            self.metrics.count_elements(told)
+        self._soon()
 
     def ask(self, what: str, **fields: Any) -> None:
         """Ask the process of the session to do something that only it can."""
@@ -92,7 +113,9 @@ class Session:
             self._timer = None
         if self._waiting:
             records, self._waiting = self._waiting, {}
-            self._scheduler.log_event(topic(self.run_id), records)
+            name = topic(self.run_id)
+            self._scheduler.log_event(name, records)
+            self._scheduler._broker.truncate(name)  # noqa: SLF001 - Dask would keep them all, and nobody asks
 
     def echo(self, token: str) -> None:
         """Send what is queued, and let the client know when it has heard all of it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalable.core import lifecycle
 from scalable.engine.scheduler import unsent, upstream
+from scalable.engine.scheduler.holes import leaves_hole
 from scalable.engine.scheduler.outcomes import by_dask, words_for
 from scalable.engine.scheduler.stops import end_all
 from scalable.engine.travel import address, pack
@@ -30,11 +31,18 @@ class Settle:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
 
-    def end(self, state: TaskState, tracked: Tracked) -> None:
-        """End the task with the exception of its last failure, and first those that need its result."""
+    def end(self, state: TaskState, tracked: Tracked, *, comes_back: bool = False) -> None:
+        """End the task with the exception of its last failure, and first those that need its result.
+
+        ``comes_back`` says that its worker is about to ask Dask to take it back.
+        """
         supervisor = self._supervisor
         # It may be called a turn later: meanwhile the task may be gone, and another under its key.
         if supervisor.scheduler.tasks.get(state.key) is not state or tracked.last_words is None:
+            return
+        if leaves_hole(state):
+            supervisor.stopped(state.key, tracked)
+            supervisor.holes.fill(state, tracked, _delivery(tracked), comes_back=comes_back)
             return
         supervisor.holds.drop(state.key)
         ends: list[tuple[TaskState, bytes, bytes | None]] = []

@@ -15,19 +15,35 @@ import msgspec
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from scalable.core import lifecycle
-from scalable.engine.messages import AIMED, ANNOTATION, FAILED, NOTES, RETURNED, STARTED, TRANSFER, Spec
-from scalable.engine.scheduler import upstream
+from scalable.engine.messages import (
+    AIMED,
+    ANNOTATION,
+    BATCH,
+    FAILED,
+    LEFT,
+    NOTES,
+    RETURNED,
+    STARTED,
+    TRANSFER,
+    Spec,
+)
+from scalable.engine.scheduler import page, upstream
 from scalable.engine.scheduler.again import Again
 from scalable.engine.scheduler.attempts import Attempts
+from scalable.engine.scheduler.batches import Batches
 from scalable.engine.scheduler.cancels import CANCEL, Cancels
+from scalable.engine.scheduler.farewell import end_session
 from scalable.engine.scheduler.fleet import Fleet
 from scalable.engine.scheduler.holds import FOR_GOOD_S, Holds
+from scalable.engine.scheduler.holes import Holes
 from scalable.engine.scheduler.injection import Injection
 from scalable.engine.scheduler.logs import Logs
 from scalable.engine.scheduler.looks import outcome_of
 from scalable.engine.scheduler.losses import Losses
 from scalable.engine.scheduler.moves import replace_token
 from scalable.engine.scheduler.parking import Parking
+from scalable.engine.scheduler.prometheus import Collector
+from scalable.engine.scheduler.reopening import keep_parts, let_go_of_parts
 from scalable.engine.scheduler.repairs import Repairs
 from scalable.engine.scheduler.service import Service
 from scalable.engine.scheduler.settle import Settle
@@ -63,16 +79,22 @@ class Supervisor(SchedulerPlugin):
         self.losses = Losses(self)
         self.again = Again(self)
         self.settle = Settle(self)
+        self.batches = Batches(self)
+        self.holes = Holes(self)
         self.timers = Timers(self)
         self.logs = Logs()
         self.attempts = Attempts(self)
         self.injection = Injection(self)
+        self.collector = Collector(self)
+        page.serve(scheduler)
         self.luck = random.Random()  # noqa: S311 - jitter, not secrecy
         scheduler.stream_handlers.update(
             {
                 STARTED: self.attempts.started,
                 FAILED: self.attempts.failed,
                 NOTES: self.attempts.noted,
+                LEFT: self.batches.left,
+                BATCH: self.batches.ended,
                 RETURNED: self.repairs.slots.returned,
                 TRANSFER: self.settle.transfer_failed,
                 AIMED: self.injection.aimed,
@@ -83,6 +105,7 @@ class Supervisor(SchedulerPlugin):
 
     async def close(self) -> None:
         """Dask calls it when the scheduler closes."""
+        self.collector.close()
         self.holds.close()
         self.parking.close()
         for tracked in self.tracked.values():
@@ -95,15 +118,7 @@ class Supervisor(SchedulerPlugin):
         theirs = [run_id for run_id, session in self.sessions.items() if session.client == client]
         for run_id in theirs:
             if not self.sessions[run_id].owner:
-                self.end_session(run_id)
-
-    def end_session(self, run_id: str) -> None:
-        """Let go of a session and of its tasks; those that others want are theirs from here on."""
-        session = self.sessions.pop(run_id)
-        for key in [key for key, tracked in self.tracked.items() if tracked.session is session]:
-            self._dismiss(key)
-        self.parking.close(run_id)
-        self.injection.forget(run_id)
+                end_session(self, run_id)
 
     # --- submitted -------------------------------------------------------------------------------------
 
@@ -120,13 +135,14 @@ class Supervisor(SchedulerPlugin):
             if session is None:  # an attempt that nobody counts would be rescheduled for ever
                 (state.annotations or {}).pop(ANNOTATION, None)
                 continue
-            self._track(state, session, at)
+            self.follow(state, session, at)
             new.append(state)
-        self.injection.submitted(state.key for state in new)
+        self.injection.submitted(state.key for state in new if self.tracked[state.key].is_call)
         for state in new:
-            self._admit(state, self.tracked[state.key], at)
+            self.injection.arrived(state, self.tracked[state.key])
+            self.admit(state, self.tracked[state.key], at)
 
-    def _admit(self, state: TaskState, tracked: Tracked, at: float) -> None:
+    def admit(self, state: TaskState, tracked: Tracked, at: float) -> None:
         """See whether a new task can run at all, and whether now."""
         if tracked.session.stopped is not None:
             self.holds.hold(state, FOR_GOOD_S)
@@ -144,7 +160,8 @@ class Supervisor(SchedulerPlugin):
         own = (s for s in self.sessions.values() if s.client == client or s.owner)
         return next(own, None)
 
-    def _track(self, state: TaskState, session: Session, at: float) -> None:
+    def follow(self, state: TaskState, session: Session, at: float) -> None:
+        """Begin to follow a task that was submitted then."""
         order = (state.annotations or {}).get(ANNOTATION) or {"spec": session.default}
         packed, spec = order["spec"], Spec.loads(order["spec"])
         if state.retries:  # Dask's own retries=, on a collection: ours to count, and with our waits
@@ -153,29 +170,40 @@ class Supervisor(SchedulerPlugin):
             packed, state.retries = spec.dumps(), 0
         state.annotations = {**(state.annotations or {}), ANNOTATION: {"spec": packed}}
         self.tracked[state.key] = tracked = Tracked(session, packed, spec, state, at)
-        session.counts[tracked.task.state] += 1
+        session.counts[tracked.task.state] += tracked.weight
+        self.batches.follow(state)
+
+    def weigh(self, tracked: Tracked, weight: int) -> None:
+        """Let a task count for so many."""
+        tracked.session.counts[tracked.task.state] += weight - tracked.weight
+        tracked.weight = weight
 
     # --- Dask's transitions ----------------------------------------------------------------------------
 
     def transition(self, key: Any, start: str, finish: str, *_args: Any, **kwargs: Any) -> None:
         """Dask calls it after each change of state of a task, before anybody is told."""
         tracked = self.tracked.get(key)
-        if tracked is None:
+        if tracked is None or (tracked.whole is not None and finish != "forgotten"):
             return
         if finish == "memory" and start == "processing":
             self._succeeded(key, tracked, kwargs)
         elif finish == "waiting" and start == "released":
             self.again.waits(self.scheduler.tasks[key], tracked)
         elif finish == "processing":
-            self.injection.assigned(self.scheduler.tasks[key], tracked)
-            self.timers.sent(self.scheduler.tasks[key], tracked)
-            self.parking.assigned(key, tracked)
+            self._assigned(self.scheduler.tasks[key], tracked)
         elif finish == "released":
             self._released(self.scheduler.tasks[key], tracked, start)
         elif finish == "erred":
             self._erred(self.scheduler.tasks[key], tracked, kwargs)
         elif finish == "forgotten":
             self.forget(key)
+
+    def _assigned(self, state: TaskState, tracked: Tracked) -> None:
+        if tracked.role == "inner":
+            keep_parts(self, state)
+        self.injection.assigned(state, tracked)
+        self.timers.sent(state, tracked)
+        self.parking.assigned(state.key, tracked)
 
     def _erred(self, state: TaskState, tracked: Tracked, message: dict[str, Any]) -> None:
         upstream.keep_own_blame(state.dependents)
@@ -190,8 +218,10 @@ class Supervisor(SchedulerPlugin):
             tracked.duration_s = computed[-1]["stop"] - computed[-1]["start"]
         tracked.worker = self.fleet.name_of(message.get("worker")) or tracked.worker
         tracked.result_bytes = message.get("nbytes")
+        tracked.spent(self.scheduler.tasks[key])
         at = time.time()
-        self.parking.worked(tracked, at)
+        if tracked.works:
+            self.parking.worked(tracked, at)
         self.repairs.succeeded(key, self.fleet.get(message.get("worker")), at)
         self.fold(self.scheduler.tasks[key], tracked, lifecycle.Succeeded(at))
 
@@ -252,6 +282,7 @@ class Supervisor(SchedulerPlugin):
 
     def tell_all(self, record: Any) -> None:
         """Tell every session what happened to a worker."""
+        self.collector.worker(record)
         for session in self.sessions.values():
             session.tell("workers", record)
 
@@ -262,16 +293,16 @@ class Supervisor(SchedulerPlugin):
         before, session = tracked.task, tracked.session
         tracked.task, actions = lifecycle.step(tracked.task, event)
         if tracked.task.state != before.state:
-            session.counts[before.state] -= 1
-            session.counts[tracked.task.state] += 1
+            session.counts[before.state] -= tracked.weight
+            session.counts[tracked.task.state] += tracked.weight
             if before.state == "failed" and (outcome := outcome_of(tracked)) is not None:
-                session.failed_by[outcome] -= 1
+                session.failed_by[outcome] -= tracked.weight
         if tracked.task.parked != before.parked:
             self.parking.changed(state, tracked)
         for action in actions:
             self._perform(state, tracked, action, event.at)
         if tracked.task.state == "failed" != before.state and (outcome := outcome_of(tracked)) is not None:
-            session.failed_by[outcome] += 1
+            session.failed_by[outcome] += tracked.weight
         if any(isinstance(action, lifecycle.Note) for action in actions):
             session.flush()  # on disk before anybody sees how the attempt ended
 
@@ -279,13 +310,13 @@ class Supervisor(SchedulerPlugin):
         match action:
             case lifecycle.Note():
                 tracked.noted = action
-                tracked.session.tell("failures", failure_record(tracked, state, action, at))
+                self._tell_failure(state, tracked, action, at)
                 if action.failure is not None:
                     tracked.measure(action.failure)
                     kept = msgspec.structs.replace(action.failure, traceback=None, output=None, warnings=())
                     tracked.previous = (*tracked.previous, msgspec.to_builtins(kept))[-REMEMBERED:]
             case lifecycle.End():
-                tracked.session.tell("tasks", task_record(tracked, state, action, at))
+                self._tell_end(state, tracked, action, at)
                 self.stops.ended(state.key, tracked, action)
             case lifecycle.Hold() | lifecycle.Park():
                 tracked.wait(action)
@@ -294,6 +325,22 @@ class Supervisor(SchedulerPlugin):
                 tracked.move(action.limits)
             case lifecycle.Settle():
                 tracked.last_words = action.reason
+
+    def _tell_failure(self, state: TaskState, tracked: Tracked, note: lifecycle.Note, at: float) -> None:
+        """Tell of a failure; of a batch that failed as a whole, of that of each call."""
+        if tracked.is_call:
+            tracked.session.tell("failures", failure_record(tracked, state, note, at))
+        elif tracked.role == "batch" and note.failure is not None:
+            self.batches.failed(state, tracked, "failures", failure_record(tracked, state, note, at))
+
+    def _tell_end(self, state: TaskState, tracked: Tracked, end: lifecycle.End, at: float) -> None:
+        """Tell of the end of a task; of a batch it is told call by call, unless it failed as a whole."""
+        if tracked.role == "batch" and end.state == "cancelled":
+            self.batches.cancelled(state, tracked)
+        elif tracked.role == "batch" and end.state == "failed":
+            self.batches.failed(state, tracked, "tasks", task_record(tracked, state, end, at))
+        elif tracked.is_call:
+            tracked.session.tell("tasks", task_record(tracked, state, end, at))
 
     def renew(self, state: TaskState, tracked: Tracked) -> None:
         """Write the next attempt's order into the task."""
@@ -335,6 +382,7 @@ class Supervisor(SchedulerPlugin):
     def forget(self, key: Any) -> None:
         """Let go of a task; if it had not ended, it was cancelled."""
         tracked, state = self.tracked[key], self.scheduler.tasks.get(key)
+        let_go_of_parts(self, key)
         if tracked.running_on is not None:
             tracked.measure(None)
         self.stopped(key, tracked)
@@ -343,19 +391,5 @@ class Supervisor(SchedulerPlugin):
         self.injection.dropped(key, tracked.session)
         if state is not None:
             self.fold(state, tracked, lifecycle.Cancelled(time.time()))
+            self.batches.forget(state)
         del self.tracked[key]
-
-    def _dismiss(self, key: Any) -> None:
-        """Let go of a task whose session ends; where others want it, it is theirs from here on."""
-        client = self.tracked[key].session.client
-        self.forget(key)
-        state = self.scheduler.tasks.get(key)
-        if state is None:
-            return
-        others = {each.client_key for each in state.who_wants or ()} - {client}
-        (state.annotations or {}).pop(ANNOTATION, None)
-        heir = next((each for each in self.sessions.values() if each.client in others), None)
-        if heir is not None and state.state not in ("memory", "erred"):
-            self._track(state, heir, time.time())
-        if others and state.state == "no-worker":  # it may have been held
-            self.scheduler.transitions({key: "processing"}, f"scalable-dismiss-{time.time()}")

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from scalable.core.decide import Decision
 from scalable.core.failure import ExceptionInfo, Failure
 from scalable.core.lifecycle import End, Note
+from scalable.core.redact import redactor
 from scalable.core.text import clip, fingerprint
 from scalable.engine.describe import call_text
 from scalable.engine.scheduler.tracked import failure_record, task_record
@@ -31,11 +32,11 @@ RULE = "result-cannot-travel"
 
 def words(state: TaskState | None, tracked: Tracked | None, key: Any, why: str) -> str:
     """Say which result it is, of which type, and what to do; ``why`` is empty where it does not pickle."""
-    redact = tracked.spec.settings.redact if tracked is not None else ()
-    call = call_text(state.run_spec if state is not None else None, None, key, redact)
+    secrets = tracked.spec.secrets if tracked is not None else redactor()
+    call = call_text(state.run_spec if state is not None else None, None, key, secrets)
     kind = (state.type or "").removeprefix("builtins.") if state is not None else ""
     what = f"the result of {call}, a {kind}," if kind else f"the result of {call}"
-    reason = f" ({clip(why, 300)})" if why else ""
+    reason = f" ({clip(secrets.bounded(why), 300)})" if why else ""
     return f"{what} cannot be sent{reason}: return something that pickles"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.failure import ExceptionInfo, Failure
+from scalable.core.redact import redactor
 from scalable.core.text import key_text
 from scalable.engine.describe import call_text
 from scalable.engine.travel import Parcel, pack
@@ -50,15 +51,16 @@ def dependents_of(root: TaskState, states: Collection[str] = UNFINISHED) -> list
 
 def failure_of(state: TaskState, root: TaskState, origin: Tracked | None) -> tuple[Failure, Parcel]:
     """Describe why ``state`` cannot run. ``origin`` is what the supervisor knows of the root."""
-    call = call_text(state.run_spec, None, state.key, origin.spec.settings.redact if origin else ())
+    secrets = origin.spec.secrets if origin is not None else redactor()
+    call = call_text(state.run_spec, None, state.key, secrets)
     why = ""
     if origin is not None and origin.parcel is not None:
-        first_line = origin.parcel.message.partition("\n")[0]
+        first_line = origin.parcel.words.partition("\n")[0]
         why = f": {origin.parcel.type}: {first_line}"
-    needed = call_text(root.run_spec, None, root.key, origin.spec.settings.redact if origin else ())
+    needed = call_text(root.run_spec, None, root.key, secrets)
     error = UpstreamFailed(f"{call} did not run, because {needed} failed{why}", root=str(root.key))
-    parcel = pack(error)
-    info = ExceptionInfo(parcel.type, parcel.message)
+    parcel = pack(error, secrets)
+    info = ExceptionInfo(parcel.type, parcel.words)
     failure = Failure(
         outcome="upstream",
         kind="permanent",

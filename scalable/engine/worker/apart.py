@@ -19,6 +19,7 @@ from scalable.engine.reporting import within_a_line
 
 if TYPE_CHECKING:
     from scalable.context import Context
+    from scalable.core.redact import Redactor
     from scalable.engine.isolated.isolation import Ended
     from scalable.engine.isolated.keeping import Keeping
     from scalable.engine.reporting import Report, Subject
@@ -29,8 +30,9 @@ __all__ = ["Apart"]
 class Apart:
     """Runs on the worker's thread; ``cancel`` and ``log`` are for its event loop."""
 
-    def __init__(self, keeping: Keeping) -> None:
+    def __init__(self, keeping: Keeping, secrets: Redactor) -> None:
         self._keeping = keeping
+        self._secrets = secrets
         self._isolated = Isolated(keeping)
         self.report: Report | None = None
 
@@ -44,8 +46,9 @@ class Apart:
         self._isolated.cancel()
 
     def log(self) -> str | None:
-        """What it printed so far; ``None`` after :meth:`let_go`."""
-        return self._isolated.output.text() if self._isolated.output is not None else None
+        """What it printed so far, without secrets; ``None`` after :meth:`let_go`."""
+        output = self._isolated.output
+        return self._secrets.bounded(output.text()) if output is not None else None
 
     def let_go(self) -> None:
         """Drop what it printed, which is kept elsewhere by now."""
@@ -62,7 +65,8 @@ class Apart:
         duration_s = time.perf_counter() - clock
         output = self.log() or ""
         peak = ended.status.peak_rss_bytes if ended.status else None
-        surroundings.notes.append({"what": "isolated", "output": output, "peak_rss_bytes": peak})
+        used = {"peak_rss_bytes": peak, "cpu_s": ended.cpu_s}
+        surroundings.notes.append({"what": "isolated", "output": output, **used})
         if ended.answer is not None:
             surroundings.notes += ended.answer.notes
             self._keeping.warm(ended.answer.modules)
@@ -107,6 +111,7 @@ def _completed(report: Report, ended: Ended, output: str) -> Report:
         exit_code=status.exit_code,
         signal=status.signal,
         peak_rss_bytes=status.peak_rss_bytes,
+        cpu_s=ended.cpu_s,
         output=tail(output),
     )
     return {**report, "failure": msgspec.to_builtins(within_a_line(failure))}

@@ -18,11 +18,15 @@ from distributed import Reschedule
 from scalable import context
 from scalable.core.failure import Failure
 from scalable.engine import heard
-from scalable.engine.messages import FAULT, Order, Spec
-from scalable.engine.reporting import Report, Scene, Subject, report
+from scalable.engine.messages import FAULT, SPENT, Order, Spec
+from scalable.engine.portions import Batch
+from scalable.engine.reporting import Report, Scene, Subject, remembered, report
 from scalable.engine.strike import Struck
 from scalable.engine.worker.apart import Apart
+from scalable.engine.worker.batches import Running
+from scalable.engine.worker.recalling import Recall, call_of
 from scalable.faults.decide import Fault
+from scalable.resume.shelf import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
     from scalable.engine.isolated.keeping import Keeping
     from scalable.engine.worker.blackbox import BlackBox
+    from scalable.engine.worker.recalling import Shelves
+    from scalable.engine.worker.usage import Usage
 
 __all__ = ["Attempt"]
 
@@ -40,15 +46,27 @@ class Attempt:
     """Runs the task in the context of its attempt; afterwards ``report`` or ``notes`` say what happened."""
 
     __slots__ = (
-        "_cancelled", "_coroutine", "_spec_bytes", "apart", "box", "ended", "key", "max_attempts", "notes",
-        "number", "on_return", "previous", "report", "run", "run_spec", "worker",
+        "_cancelled", "_coroutine", "_metadata", "_recall", "_shelf", "_spec_bytes", "_usage", "apart",
+        "batch", "box", "ended", "key", "max_attempts", "notes", "number", "on_return", "previous",
+        "report", "run", "run_spec", "worker",
     )  # fmt: skip
 
-    def __init__(self, task: Any, worker: Worker, order: Order, keeping: Keeping, box: BlackBox) -> None:
+    def __init__(
+        self,
+        task: Any,
+        worker: Worker,
+        order: Order,
+        keeping: Keeping,
+        box: BlackBox,
+        usage: Usage,
+        shelves: Shelves,
+    ) -> None:
         self.worker = worker
         self.key = task.key
         self.run: int = task.run_id
         self.box = box
+        self._usage = usage
+        self._metadata: dict[str, Any] = task.metadata
         self.number: int = order.get("attempt", 1)
         self.max_attempts: int | None = order.get("max_attempts")
         self.previous: tuple[Any, ...] = order.get("previous", ())
@@ -59,8 +77,13 @@ class Attempt:
         self.on_return: Callable[[], None] | None = None  # set where the attempt was given up meanwhile
         self._coroutine: asyncio.Future[Any] | None = None
         self._cancelled = False
-        self.apart = Apart(keeping) if self.spec.isolate else None
+        self._shelf = shelves.of(self.spec.settings.results)
+        self._recall: Recall | None = None
+        self.apart = Apart(keeping, self.spec.secrets) if self.spec.isolate else None
         self.run_spec: GraphNode | Struck = task.run_spec
+        calls = getattr(task.run_spec, "func", None)
+        most = self.max_attempts or self.spec.retry.max_attempts
+        self.batch = Running(calls, self.number, most) if isinstance(calls, Batch) else None
         if (fault := order.get(FAULT)) is not None:
             limit_s, isolated = self.spec.timeout_s, self.spec.isolate
             self.run_spec = Struck(task.run_spec, msgspec.convert(fault, Fault), limit_s, isolated=isolated)
@@ -87,16 +110,32 @@ class Attempt:
         if self.is_coro:
             return self._awaited(values)
         with self._watched(values) as surroundings:
-            if self.apart is not None:
-                return self._isolated(self.apart, values, surroundings)
-            return self.run_spec(values)
+            if self.batch is not None:
+                return self.batch.run(values, self._subject(values), self._shelf)
+            recall = self._recalling(values)
+            if (found := recall.look(failures=self.number == 1)) is not None:
+                return found.value
+            apart = self.apart
+            result = self.run_spec(values) if apart is None else self._isolated(apart, values, surroundings)
+            recall.keep(result)
+            return result
         raise Reschedule
 
     async def _awaited(self, values: Mapping[Any, Any]) -> Any:
         with self._watched(values):
+            recall = self._recalling(values)
+            if (found := recall.look(failures=self.number == 1)) is not None:
+                return found.value
             self._coroutine = asyncio.ensure_future(self.run_spec(values))
-            return await self._coroutine
+            result = await self._coroutine
+            recall.keep(result)
+            return result
         raise Reschedule
+
+    def _recalling(self, values: Mapping[Any, Any]) -> Recall:
+        """Say which call it is; one that is struck is none, as what comes of it is not the user's."""
+        self._recall = Recall(self._shelf, self.spec, self.key, *call_of(self.run_spec, values, self.key))
+        return self._recall
 
     def cancel(self) -> None:
         """End it, as nobody waits for it any more: an isolated one, or a coroutine; a thread runs on."""
@@ -115,20 +154,26 @@ class Attempt:
         heard.listen()
         once = None if self.spec.idempotent else self.run
         place = self.box.enter(self.run)
+        used = self._usage.reading("apart" if self.apart else "loop" if self.is_coro else "thread")
         try:
-            yield surroundings
+            with used:
+                yield surroundings
+            self._metadata[SPENT] = used.told()
         except Reschedule:
             raise
+        except Remembered as known:
+            self.report = remembered(known, self._subject(values), began)
         except BaseException as error:
             if self.is_coro and self._closing():
                 raise  # the worker is closing and cancels its coroutines: Dask reschedules these
             if not self._cancelled:
-                self.report = report(
-                    error, self._subject(values), began, time.perf_counter() - clock, surroundings.warnings
-                )
+                duration_s, subject = time.perf_counter() - clock, self._subject(values)
+                self.report = used.into(report(error, subject, began, duration_s, surroundings.warnings))
         finally:
             self.box.leave(place, once)
             context.current.reset(token)
+            if self._recall is not None and self.report is not None:
+                self._recall.failed(self.report)
             self._end(surroundings)
 
     def _isolated(self, apart: Apart, values: Mapping[Any, Any], surroundings: context.Context) -> Any:
@@ -150,7 +195,7 @@ class Attempt:
         return state is not None and state.state == "cancelled"
 
     def _end(self, surroundings: context.Context) -> None:
-        self._coroutine = None  # it holds the result, or the frames of a failure
+        self._coroutine = self._recall = None  # they hold arguments, the result, or the frames of a failure
         self.notes = surroundings.notes
         self._over()
 

@@ -22,6 +22,7 @@ from tornado.ioloop import PeriodicCallback
 from scalable.core.workers import STORM_WINDOW_S, restart_pause
 from scalable.engine.isolated import memory
 from scalable.engine.worker import blackbox
+from scalable.engine.worker.blackbox import Reader
 
 if TYPE_CHECKING:
     from distributed import Nanny
@@ -37,11 +38,14 @@ class Warden(NannyPlugin):
     """Watches one nanny's worker process end and begin."""
 
     name = "scalable-warden"
+    idempotent = True  # Dask would leave one at work for each session that there ever was
     restart = False
 
     def setup(self, nanny: Nanny) -> None:
         """Dask calls it once, on the nanny."""
         self._nanny = nanny
+        blackbox.sweep()
+        self.reader = Reader(nanny.address)
         self._deaths: deque[float] = deque(maxlen=100)
         self._terminated = nanny.memory_manager._last_terminated_pid  # noqa: SLF001 - see _out_of_memory
         self._oom_kills = memory.oom_kills(or_machine=True)
@@ -58,21 +62,22 @@ class Warden(NannyPlugin):
         self._look.stop()
         nanny.handlers.pop("scalable_running", None)
         nanny._on_worker_exit = self._go_on  # type: ignore[method-assign] # noqa: SLF001
-        # While it goes on, another session's warden may take over: wrapped once is enough.
-        if nanny.status == Status.closing:
+        if nanny.status == Status.closing and nanny.process is not None:  # its worker is still to end
             self._kill = nanny.kill
             nanny.kill = self._kill_and_tidy  # type: ignore[method-assign]
+        else:
+            self.reader.close()
 
     async def _kill_and_tidy(self, *args: Any, **kwargs: Any) -> None:
         """End the worker of a nanny that closes; one that was stuck could not tidy up itself."""
         try:
             await self._kill(*args, **kwargs)
         finally:
-            blackbox.remove(self._nanny.address)
+            self.reader.close()
 
     async def running(self) -> list[int] | None:
         """The runs that the worker has under way, also where its code lets it say nothing."""
-        return blackbox.read(self._nanny.address)
+        return self.reader.running()
 
     async def _on_worker_exit(self, exitcode: int) -> None:
         """Tell how it ended, wait a little if that happens often, then let the nanny do what it does."""
@@ -87,9 +92,9 @@ class Warden(NannyPlugin):
     def _seen(self, exitcode: int) -> dict[str, Any]:
         of_memory, frozen = self._out_of_memory(exitcode), self._frozen
         self._frozen = False
-        address = self._nanny.address
-        running, begun = blackbox.read(address), blackbox.begun(address)
-        blackbox.remove(address)  # it had no time to tidy up
+        running, begun = self.reader.running(), self.reader.begun()
+        self.reader.close()
+        self.reader = Reader(self._nanny.address)
         why = "memory" if of_memory else "frozen" if frozen else None
         return {"exitcode": exitcode, "why": why, "running": running, "begun": begun}
 

@@ -18,17 +18,22 @@ from scalable.engine.messages import (
     AIM,
     AIMED,
     ANNOTATION,
+    BATCH,
     FAILED,
     FAULT,
     GIVEN_UP,
+    LEFT,
     LOG,
     NOTES,
     RETURNED,
     STARTED,
 )
 from scalable.engine.worker.attempt import Attempt
+from scalable.engine.worker.batches import SLICE_S
 from scalable.engine.worker.blackbox import BlackBox
+from scalable.engine.worker.recalling import Shelves
 from scalable.engine.worker.transfers import Transfers
+from scalable.engine.worker.usage import Usage
 
 if TYPE_CHECKING:
     from distributed.worker import Worker
@@ -60,18 +65,22 @@ class Witness(WorkerPlugin):
         self._telling = False
         self.keeping = Keeping()
         nanny: Any = worker.nanny  # its address
-        self.box = BlackBox.create(nanny) if nanny else BlackBox(None)  # else nobody would read it
+        self.box = BlackBox.open(nanny) if nanny else BlackBox(None)  # else nobody would read it
+        self.usage = Usage(own_process=bool(nanny))
         self._transfers = Transfers(worker)
+        self._shelves = Shelves()
         self.told: deque[Apart] = deque()
         worker.handlers[LOG] = self.log
 
     async def teardown(self, worker: Worker) -> None:
         """Dask calls it when the worker closes: isolated tasks end with it."""
         self.box.close()
+        self.usage.close()
         worker.handlers.pop(LOG, None)
         worker.stream_handlers.pop(GIVEN_UP, None)
         worker.stream_handlers.pop(AIM, None)
         self._transfers.close()
+        self._shelves.close()
         heard.stop()
         await asyncio.to_thread(self.keeping.close)
 
@@ -104,12 +113,23 @@ class Witness(WorkerPlugin):
         if order is None or task.run_spec is None or isinstance(task.run_spec, Attempt):
             return
         attempt = self._stand_in(task, order)
+        if attempt.batch is not None and not attempt.batch.fixed:
+            asyncio.get_running_loop().call_later(SLICE_S, self._cut, key, attempt)
         self._begun[key] = task.run_id
         if not attempt.spec.idempotent:  # nobody may take it back any more
             self._tell_begun()
         elif not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_later(SAY_AFTER_S, self._tell_begun)
+
+    def _cut(self, key: Any, attempt: Attempt) -> None:
+        """Give back what a batch that takes long has not begun."""
+        if attempt.batch is None or attempt.ended:
+            return
+        left, pace_s = attempt.batch.cut()
+        if left:
+            told = {"op": LEFT, "key": key, "run": attempt.run, "left": left, "pace_s": pace_s}
+            self.worker.batched_send(told)
 
     def _tell_begun(self) -> None:
         self._telling = False
@@ -169,7 +189,9 @@ class Witness(WorkerPlugin):
             attempt.cancel()
 
     def _stand_in(self, task: Any, order: Any) -> Attempt:
-        task.run_spec = attempt = Attempt(task, self.worker, order, self.keeping, self.box)
+        task.run_spec = attempt = Attempt(
+            task, self.worker, order, self.keeping, self.box, self.usage, self._shelves
+        )
         return attempt
 
     def _failed(self, key: Any) -> None:
@@ -184,6 +206,10 @@ class Witness(WorkerPlugin):
         attempt: Any = self.worker.state.tasks[key].run_spec
         if isinstance(attempt, Attempt):
             self._send_notes(key, attempt)
+            if attempt.batch is not None:
+                run = self.worker.state.tasks[key].run_id
+                self.worker.batched_send({"op": BATCH, "key": key, "run": run, **attempt.batch.told()})
+                attempt.batch = None
 
     def _send_notes(self, key: Any, attempt: Attempt) -> None:
         if attempt.notes:
