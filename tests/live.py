@@ -68,6 +68,10 @@ class Live:
         (line,) = self.told("tasks", future)
         return line
 
+    def worker_names(self) -> set[str]:
+        """Names of the workers there are: tests share sessions, and one before may have had a worker replaced."""
+        return {each["name"] for each in self.client.scheduler_info(n_workers=-1)["workers"].values()}
+
     @property
     def supervisor(self) -> Any:
         """The plugin on the scheduler, which runs in this process: to be looked at, not touched."""
