@@ -69,7 +69,7 @@ class Live:
         return line
 
     def worker_names(self) -> set[str]:
-        """Names of the workers there are: tests share sessions, and one before may have had a worker replaced."""
+        """Names of the workers there are; an earlier test of a shared session may have had one replaced."""
         return {each["name"] for each in self.client.scheduler_info(n_workers=-1)["workers"].values()}
 
     @property

@@ -20,11 +20,15 @@ from scalable.core.text import text_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HEADER_SIZE", "Damaged", "decode", "encode", "encode_small", "from_file", "loaded"]
+__all__ = ["HEADER_SIZE", "NUMBERS", "Damaged", "decode", "encode", "encode_small", "from_file", "loaded"]
 
 _MARK = b"scl1"
 _HEADER = struct.Struct("<4sIQ")
 HEADER_SIZE = _HEADER.size
+NUMBERS = frozenset({int, float, complex, bool, type(None)})
+"""Types whose values show no secret."""
+PLAIN = NUMBERS | {str, bytes}
+"""Types whose values are at most twice as large as a pickle."""
 STACK_GLOBAL = b"\x93"  # in every pickle that names a class or a function, from protocol 4 on
 
 
@@ -39,6 +43,8 @@ def encode(value: Any) -> bytes:
 
 def encode_small(value: Any, most: int) -> bytes:
     """Pickle a result of so many bytes at most, in not much more memory; raises ``ValueError`` for others."""
+    if type(value) in PLAIN and 2 * sys.getsizeof(value) < most - HEADER_SIZE:
+        return encode(value)
     file = _Bounded(most - HEADER_SIZE)
     pickle.Pickler(file, protocol=5).dump(value)
     return _behind_header(file.getvalue())

@@ -75,7 +75,11 @@ Cpu = Annotated[
     float | None, Meta(description="Seconds of CPU of the attempt, the last one; null where nobody can tell.")
 ]
 Peak = Annotated[
-    int | None, Meta(description="Most bytes of memory of its process meanwhile; null where nobody can tell.")
+    int | None,
+    Meta(
+        description="Most bytes of memory of its process meanwhile; null where nobody can tell, and "
+        "for one that succeeded within 1 ms of CPU time."
+    ),
 ]
 CallText = Annotated[
     str | None,

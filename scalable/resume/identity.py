@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scalable.cache.atoms import class_name, framed, integer, text
+from scalable.cache.atoms import class_name, framed, integer, qualified, text
 from scalable.cache.code import cells, encode_code, state_of
 from scalable.cache.key import Walk
 
@@ -43,7 +43,7 @@ def identify(function: Callable[..., Any], arguments: Mapping[Any, Any], outputs
     """Identify the call of a function; what is given by place has a number for a name.
 
     A call that must return several values (``outputs``) is another one than one that may return anything.
-    ``None where that cannot be done. Runs what the classes of the arguments define for pickling.
+    ``None`` where that cannot be done. Runs what the classes of the arguments define for pickling.
     """
     try:
         walk = Walk(objects=True)
@@ -78,8 +78,7 @@ def _function(function: Any, walk: Walk) -> tuple[bytes, bytes, bool]:
 
 def _plain(function: FunctionType, walk: Walk) -> tuple[bytes, bytes, bool]:
     if not (function.__closure__ or function.__defaults__ or function.__kwdefaults__):  # by far the most
-        own, code = class_name(function), _alone(function.__code__)
-        return (own + code if "<" in function.__qualname__ else own), code, False
+        return (*_bare(qualified(function.__module__, function.__qualname__), function.__code__), False)
     state = state_of(function)
     if state is not None:
         function = state.identity.function
@@ -118,9 +117,10 @@ def _name_of(function: FunctionType) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _alone(code: CodeType) -> bytes:
-    """Digest what a function does that has nothing but its code."""
-    return _digest(b"does", _code_digest(code))
+def _bare(named: str, code: CodeType) -> tuple[bytes, bytes]:
+    """Name a function that has nothing but its code, and digest what it does."""
+    does = _digest(b"does", _code_digest(code))
+    return (text(named) + does if "<" in named else text(named)), does
 
 
 @lru_cache(maxsize=1024)

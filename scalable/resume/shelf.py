@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scalable.cache.entry import Damaged, decode, encode_small
+from scalable.cache.entry import NUMBERS, Damaged, decode, encode_small
 from scalable.core.text import text_of
 from scalable.journal import rundir
 from scalable.resume.claims import Claims
@@ -37,8 +37,6 @@ TOKEN, INDEX, CLAIMS = "token", "earlier.index", "earlier.claims"
 ENDS: frozenset[Kind] = frozenset({"result", "taken", "undone"})
 """What is written where a call ends that must not be made twice; a failure for good comes besides."""
 RESULTS: frozenset[Kind] = frozenset({"result", "taken"})
-NUMBERS = (int, float, complex, bool, type(None))
-"""What no secret shows in; most of many small results are such."""
 OF_A_CLUSTER = re.compile(rb"\x8c.distributed\.", re.DOTALL)
 """How a pickle names a class of Dask's, as that of futures: they mean nothing to another cluster."""
 LOOK_EVERY_BYTES = 1 << 26

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,7 +147,7 @@ def test_nobody_can_tell_what_a_coroutine_used(alone: Live) -> None:
 
 
 def test_the_peak_is_that_of_the_attempt_and_not_of_one_before(alone: Live) -> None:
-    much, little = ended(alone, take, 300), ended(alone, inc, 1)
+    much, little = ended(alone, take, 300), ended(alone, burn, 0.005)
     assert much["peak_rss_bytes"] > 300 * MB
     assert MB < little["peak_rss_bytes"] < much["peak_rss_bytes"] - 200 * MB
 
@@ -211,26 +212,38 @@ def _measured_alone(answer: Any) -> None:
         pass
     with usage.reading("loop") as loop:
         pass
-    with usage.reading("thread") as last:
+    with usage.reading("thread") as short:
         pass
+    with usage.reading("thread") as last:
+        burn(0.005)
     usage.close()
     with usage.reading("thread") as closed:
         pass
-    answer.send([each.told() for each in (first, outer, inner, loop, last, closed)])
+    answer.send([each.told() for each in (first, outer, inner, loop, short, last, closed)])
 
 
 def test_only_an_attempt_that_is_alone_in_its_process_has_a_peak() -> None:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_measured_alone, args=(theirs,))
     process.start()
-    first, outer, inner, loop, last, closed = ours.recv()
+    first, outer, inner, loop, short, last, closed = ours.recv()
     process.join()
     ours.close()
     theirs.close()
     assert first[1] > 100 * MB
     assert last[1] < first[1] - 50 * MB
-    assert (outer[1], inner[1], loop, closed[1]) == (None, None, (None, None), None)
-    assert all(each[0] >= 0 for each in (first, outer, inner, last, closed))
+    assert (outer[1], inner[1], loop, short[1], closed[1]) == (None, None, (None, None), None, None)
+    assert all(each[0] >= 0 for each in (first, outer, inner, short, last, closed))
+
+
+def test_a_failure_has_a_peak_however_short_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pwrite", lambda *_: 1)
+    monkeypatch.setattr(os, "pread", lambda *_: b"VmHWM:\t  2 kB\n")
+    usage = Usage(own_process=True)
+    with suppress(ValueError), usage.reading("thread") as reading:
+        raise ValueError
+    usage.close()
+    assert reading.peak_rss_bytes == 2048
 
 
 def test_a_process_that_belongs_to_others_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,14 +260,14 @@ def test_a_system_that_refuses_later_harms_no_attempt(monkeypatch: pytest.Monkey
         monkeypatch.setattr(os, name, lambda *_, answer=answer: answer)
     usage = Usage(own_process=True)
     with usage.reading("thread") as well:
-        pass
+        burn(0.002)
 
     def refuse(*_: Any) -> int:
         raise PermissionError
 
     monkeypatch.setattr(os, broken, refuse)
     with usage.reading("thread") as refused:
-        pass
+        burn(0.002)
     usage.close()
     assert (well.peak_rss_bytes, refused.peak_rss_bytes) == (2048, None)
 
@@ -265,7 +278,7 @@ def test_a_status_without_the_mark_is_no_figure(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(os, "pread", lambda *_: status)
     usage = Usage(own_process=True)
     with usage.reading("thread") as reading:
-        pass
+        burn(0.002)
     usage.close()
     assert reading.peak_rss_bytes is None
 
@@ -277,7 +290,7 @@ def test_where_the_system_has_no_mark_there_is_no_peak(monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "open", refuse)
     usage = Usage(own_process=True)
     with usage.reading("thread") as reading:
-        pass
+        burn(0.002)
     usage.close()
     assert reading.peak_rss_bytes is None
     assert reading.cpu_s is not None
