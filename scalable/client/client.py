@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from dask.base import annotate, get_annotations
+from distributed import futures_of
 
 from scalable.client import partial
 from scalable.client.faults import answered, over
@@ -218,8 +219,10 @@ class ScalableClient(Flowing):
     # --- what Dask calls --------------------------------------------------------------------------------
 
     async def _cancel(self, futures: Any, *args: Any, **kwargs: Any) -> None:
-        self._cancelled.update({each.key for each in partial.futures_in(futures)})
-        await super()._cancel(futures, *args, **kwargs)
+        """Leave out what is done: its result stays, and so does what depends on it."""
+        going = [each for each in (*partial.futures_in(futures), *futures_of(futures)) if not each.done()]
+        self._cancelled.update({each.key for each in going})
+        await super()._cancel(going, *args, **kwargs)
 
     def _handle_cancelled_keys(self, keys: list[Any], *args: Any, **kwargs: Any) -> None:
         """Leave out what this client has cancelled itself: the key may be another task's by now."""

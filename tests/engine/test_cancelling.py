@@ -73,17 +73,19 @@ def test_a_queued_task_is_cancelled_and_others_go_on(one_slot, tmp_path):
     assert (end["state"], end["attempts"], end["duration_s"]) == ("cancelled", 0, None)
 
 
-def test_a_finished_task_keeps_its_line(live):
+def test_a_finished_task_keeps_its_result_and_its_line(live):
     task = live.client.submit(inc, 1)
     wait(task)
     task.cancel()
+    assert (task.status, task.result(PATIENCE_S)) == ("finished", 2)
     assert live.end_of(task)["state"] == "succeeded"
 
 
-def test_a_failed_task_keeps_its_line(live):
+def test_a_failed_task_keeps_its_error_and_its_line(live):
     task = live.client.submit(fail, ValueError("x"))
     wait(task)
     task.cancel()
+    assert isinstance(task.exception(PATIENCE_S), ValueError)
     assert live.end_of(task)["state"] == "failed"
 
 
@@ -119,14 +121,24 @@ def test_what_is_cancelled_together_is_cancelled_and_what_has_ended_stays(live, 
     (tmp_path / "gate").touch()
 
 
-def test_a_dependent_that_runs_ends_with_its_input_and_its_slot_is_free(live, tmp_path):
+def test_a_dependent_that_runs_goes_on_when_its_finished_input_is_cancelled(live, tmp_path):
     first = live.client.submit(inc, 1)
     running = live.client.submit(needs_and_waits, first, tmp_path / "ran", tmp_path / "gate")
     until((tmp_path / "ran.1").exists)
     first.cancel()
-    assert isinstance(running.exception(PATIENCE_S), UpstreamFailed)
     (tmp_path / "gate").touch()
-    assert live.client.gather(live.client.map(inc, range(8))) == list(range(1, 9))
+    running.result(PATIENCE_S)
+    assert [live.end_of(each)["state"] for each in (first, running)] == ["succeeded", "succeeded"]
+
+
+def test_what_is_done_in_a_collection_of_futures_stays_when_all_are_cancelled(live, tmp_path):
+    done = live.client.submit(inc, 1)
+    wait(done)
+    going = live.client.submit(touch_and_wait, tmp_path / "ran", tmp_path / "gate")
+    live.client.cancel({"all": [done, (going,)]})
+    assert done.result(PATIENCE_S) == 2
+    assert_cancelled(going)
+    (tmp_path / "gate").touch()
 
 
 def test_a_deleted_future_takes_its_waiting_task_along(live):
