@@ -181,10 +181,9 @@ def _known(values: Iterable[str]) -> list[re.Pattern[str]]:
             continue
         forms = {value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")}
         words = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
-        around = (
-            (r"(?<![A-Za-z])", r"(?![A-Za-z]|:/)") if value.isalpha() else ("", "")
-        )  # a word, such as a user's name
-        found.append(re.compile(rf"{around[0]}(?:{words}){around[1]}"))
+        is_word = value.isalpha()  # such as a user's name: in a longer word it is another one
+        before, after = (r"(?<![A-Za-z])", r"(?![A-Za-z]|:/)") if is_word else ("", "")
+        found.append(re.compile(rf"{before}(?:{words}){after}"))
     return found
 
 

@@ -22,8 +22,9 @@ OURS = frozenset(
     "schema seq at run_id event state replaces outcome kind action fingerprint cache cache_key signal "
     "submitted_at started_at finished_at worker address host".split()
 )
-BARE_MARK = re.compile(r"(?m)((?:^|[\s{\[,])(?:[^\s'\"{}\[\],#]+:|-)[ \t]+|[\[,][ \t]*)\*\*\*(?=[\s,}\]]|\Z)")
 """Fields whose texts are made here: times, numbers, words of a list, names of machines."""
+BARE_MARK = re.compile(r"(?m)((?:^|[\s{\[,])(?:[^\s'\"{}\[\],#]+:|-)[ \t]+|[\[,][ \t]*)\*\*\*(?=[\s,}\]]|\Z)")
+"""A mark in YAML that no quotes are around."""
 
 
 class Gate:

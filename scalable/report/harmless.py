@@ -11,19 +11,7 @@ from typing import Any
 __all__ = ["block", "cell", "one_line", "shorten"]
 
 MARK = "…"
-FORMULA = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-    "\n",
-    "\uff1d",
-    "\uff0b",
-    "\uff0d",
-    "\uff20",
-)  # what spreadsheets compute, as OWASP lists it
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what spreadsheets compute, as OWASP lists it
 LONGEST_CELL = 4000
 
 

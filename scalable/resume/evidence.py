@@ -48,11 +48,9 @@ def gather(
     """
     code = dict.fromkeys(FRAME.findall(traceback or ""))
     told = (first or second for first, second in QUOTED.findall(words))
+    # Of the texts that were given, those that name a file: another one may be anything, and secret.
     there = (text for text in _texts(values, MOST_FILES) if _may_name_a_file(text) and _looks(text))
-    texts = [
-        *there,
-        *filter(_may_name_a_file, told),
-    ]  # another text that is given may be anything, and secret
+    texts = [*there, *filter(_may_name_a_file, told)]
     data = {os.path.abspath(text): None for text in texts}  # noqa: PTH100 - of any text
     return Evidence(
         environment=_environment(environment),

@@ -84,10 +84,9 @@ def _plain(function: FunctionType, walk: Walk) -> tuple[bytes, bytes, bool]:
         function = state.identity.function
     walk.functions.append(function)
     name = [class_name(function)]
-    if (
-        function.__code__.co_qualname != function.__qualname__
-    ):  # a decorator's: there may be many of that name
-        name.append(text(function.__code__.co_qualname))
+    made_as = function.__code__.co_qualname
+    if made_as != function.__qualname__:  # a decorator's: there may be many of that name
+        name.append(text(made_as))
     defaults = function.__defaults__ or function.__kwdefaults__
     does = [_code_digest(function.__code__)]
     does += [walk.encode((function.__defaults__, function.__kwdefaults__))] if defaults else []
