@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-__all__ = ["NAMES", "PAIR_HINTS", "flag", "is_secret_name", "pair", "says_nothing"]
+__all__ = ["HIDDEN", "NAMES", "PAIR_HINTS", "flag", "is_secret_name", "pair", "says_nothing"]
 
 Pair = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 

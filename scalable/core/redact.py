@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from scalable.core.pairs import is_secret_name, pair, says_nothing
-from scalable.core.shapes import HIDDEN, SHAPES, may_hold_one
+from scalable.core.pairs import HIDDEN, is_secret_name, pair, says_nothing
+from scalable.core.shapes import SHAPES, may_hold_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +30,8 @@ MARGIN = 2000
 """So many are let go on both sides of what is left out: a secret may have been cut in half there."""
 PIECE, OVER = 4096, 1024
 """A user's pattern is tried on so much at a time, and may match so much beyond it."""
+MOST_LOOKED_AT = 100_000
+"""In packed data of more bytes only what a session was told of is looked for."""
 LEFT_OUT = "\n… [cut] …\n"
 _SLASHED = re.compile(r"/(.+)/(i?)", re.DOTALL)
 
@@ -80,9 +82,6 @@ def _takes_ages(pattern: str) -> bool:
     return False
 
 
-MOST_LOOKED_AT = 100_000
-
-
 class Redactor:
     """Knows what one session hides."""
 
@@ -115,14 +114,14 @@ class Redactor:
         return not self._told or self._own(text, lower) == text
 
     def harmless_bytes(self, data: bytes) -> bool:
-        """Whether packed data shows no secret as text; in more than 100 kB, none that is known."""
+        """Whether packed data shows no secret as text; in a lot of it, none that the session was told of."""
         text = data.decode("latin-1")
         if len(text) > MOST_LOOKED_AT:
             return not self._told or self._own(text, text.lower()) == text
         return self.harmless(text) or self.text(text) == text
 
     def bounded(self, text: str) -> str:
-        """The same for a text of any length, of which only the beginning and the end are needed."""
+        """Do as :meth:`text` with one of any length, of which only the beginning and the end are needed."""
         if len(text) <= WINDOW:
             return self.text(text)
         head, tail = self.text(text[: WINDOW // 2]), self.text(text[-WINDOW // 2 :])
@@ -137,7 +136,7 @@ class Redactor:
         return f"{shown} {digest}"
 
     def value(self, value: Any, *, named: bool = False) -> Any:
-        """The same for all texts of plain data.
+        """Do as :meth:`text` with all texts of plain data.
 
         Below an `env`, what has the name of a secret is hidden whole; elsewhere names are our own.
         """

@@ -12,14 +12,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from scalable.core.pairs import NAMES, PAIR_HINTS, flag, pair
+from scalable.core.pairs import HIDDEN, NAMES, PAIR_HINTS, flag, pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HIDDEN", "SHAPES", "Shape", "may_hold_one"]
-
-HIDDEN = "***"
+__all__ = ["SHAPES", "Shape", "may_hold_one"]
 
 _BREAK = r"(?:(?:\\r)?\\n|\r?\n)[ \t]{0,40}"
 _WORDY, _DOTTED = r"A-Za-z0-9_\-", r"A-Za-z0-9_\-."
