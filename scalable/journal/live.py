@@ -1,7 +1,8 @@
 """A run while it goes on: what has ended, what fails and where, in numbers that are kept up record by record.
 
 The scheduler feeds one for each session with what it tells, for its page; ``scalable watch`` feeds its own
-from the run's files, of which it reads what is new. What is kept grows with the functions and the causes.
+from the run's files, of which it reads what is new. What is kept grows with the functions and the causes, up
+to a bound, and with the workers.
 """
 
 from __future__ import annotations

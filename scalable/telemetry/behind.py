@@ -20,6 +20,7 @@ MOST_WAITING = 10_000
 CLOSE_S = 5.0
 """How long the end of a run waits for what is still to be told."""
 BREAK_OFF_S = 1.0
+"""And how long for a listener that was told to give up."""
 SLOW = "they are taken too slowly"
 LATE = "they are not taken in time"
 
@@ -39,7 +40,7 @@ class Complaint:
 
 
 class Listener(Protocol):
-    """Hears of a run. What it raises ends nothing but its own hearing."""
+    """Hears of a run. What it raises is said once, and costs no more than what it was being told."""
 
     def hear(self, file: str, records: list[dict[str, Any]]) -> None:
         """Take in lines that were written."""

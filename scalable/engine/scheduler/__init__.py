@@ -10,5 +10,6 @@ of it. By what they look after:
   could report;
 - workers: ``fleet``, ``losses``, ``inquest`` into a death, ``repairs``, ``pins``;
 - faults on purpose: ``injection``, and ``in_force`` for the plans of a session;
+- what there is to see: ``page`` for browsers, ``metrics``, which ``prometheus`` shows;
 - others: ``sessions`` is who is told, ``service`` what clients may ask, ``logs`` what tasks printed.
 """

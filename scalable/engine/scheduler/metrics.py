@@ -1,7 +1,7 @@
 """What became of all attempts and tasks of a scheduler, as numbers that only grow: counted record by record.
 
-Sessions count here what they tell their journals, from the scheduler's start to its end, whatever session it
-was of. How the numbers are told is a matter of :mod:`scalable.engine.scheduler.prometheus`.
+All sessions of a scheduler count here what they tell their journals, from the first of them to the
+scheduler's end. How the numbers are told is a matter of :mod:`scalable.engine.scheduler.prometheus`.
 """
 
 from __future__ import annotations

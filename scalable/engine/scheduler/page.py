@@ -24,7 +24,7 @@ __all__ = ["serve", "standing"]
 
 PATH = "/scalable"
 MARK = "_scalable_page"
-HERE = Path(__file__).with_name("page.html")
+MARKUP = Path(__file__).with_name("page.html")
 
 
 def serve(scheduler: Scheduler) -> None:
@@ -52,7 +52,7 @@ def standing(supervisor: Supervisor) -> list[dict[str, Any]]:
 
 class _Page(RequestHandler):
     def get(self) -> None:
-        text = HERE.read_text(encoding="utf-8")
+        text = MARKUP.read_text(encoding="utf-8")
         script, style = (
             text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("script", "style")
         )

@@ -42,7 +42,7 @@ class Collector:
             self.metrics = None
 
     def worker(self, record: WorkerRecord) -> None:
-        """Count what happened to a worker, whose session ever tells of it."""
+        """Count what happened to a worker, once for all sessions."""
         if self.metrics is not None and record.event == "lost":
             self.metrics.workers_lost += 1
 
