@@ -35,8 +35,7 @@ def find_run(runs_dir: Path, run: str | None) -> Path:
     """Return the directory of a run: the newest one (``None``), or the one of an id or a path.
 
     ``last`` is the newest one as well, ``last~1`` the one before it. The beginning or the end of an id is
-    enough where only one run has it. Raises ``SessionError`` where
-    there is no such run, or more than one.
+    enough where only one run has it. Raises ``SessionError`` where there is no such run, or more than one.
     """
     if run is not None and _is_run(Path(run)):
         return Path(run)
