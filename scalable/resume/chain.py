@@ -102,8 +102,8 @@ def _refuse_unsafe(directory: Path) -> None:
         return
     if status.st_uid != os.geteuid() or status.st_mode & OTHERS_WRITE:
         msg = (
-            f"{directory} belongs to somebody else, or others may write it, and so could run code in the "
-            "workers: results of there are not used"
+            f"{directory} belongs to somebody else, or others may write it, who could run code in the "
+            f"workers: where it is yours and nobody has, `chmod go-w {directory}`, else run without resuming"
         )
         raise SessionError(msg)
 

@@ -436,7 +436,7 @@ def test_it_is_said_before_the_start(runs):
 def test_results_that_others_could_write_are_not_used(runs):
     runs.first(squares(runs, many=2))
     (runs.live.run_dir / "results").chmod(0o777)
-    with pytest.raises(SessionError, match="others may write it"):
+    with pytest.raises(SessionError, match="others may write it, .*chmod go-w"):
         runs.then(squares(runs, many=2))
 
 
