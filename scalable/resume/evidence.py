@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Evidence", "changed", "gather"]
 
 MOST_FILES = 50
+MOST_LOOKED_AT = 1000  # values in which texts are looked for
 MOST_NAME = 1024  # longer texts name no file
 FRAME = re.compile(r'^  File "([^"\n]+)", line \d+', re.MULTILINE)
 QUOTED = re.compile(r"'([^'\n]+)'|\"([^\"\n]+)\"")
@@ -49,7 +50,7 @@ def gather(
     code = dict.fromkeys(FRAME.findall(traceback or ""))
     told = (first or second for first, second in QUOTED.findall(words))
     # Of the texts that were given, those that name a file: another one may be anything, and secret.
-    there = (text for text in _texts(values, MOST_FILES) if _may_name_a_file(text) and _looks(text))
+    there = (text for text in _texts(values) if _may_name_a_file(text) and _looks(text))
     texts = [*there, *filter(_may_name_a_file, told)]
     data = {os.path.abspath(text): None for text in texts}  # noqa: PTH100 - of any text
     return Evidence(
@@ -77,20 +78,20 @@ def changed(before: Evidence, environment: str, between: tuple[float, float]) ->
     return None
 
 
-def _texts(values: Iterable[Any], most: int) -> Iterator[str]:
-    """Yield the texts and paths among values, and in lists and mappings among these; so many at most."""
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    """Yield the texts and paths among values, and in lists and mappings among these; a bounded number."""
     waiting = list(values)[::-1]
     found = looked = 0
-    while waiting and found < most and looked < 20 * most:
+    while waiting and found < MOST_FILES and looked < MOST_LOOKED_AT:
         value = waiting.pop()
         looked += 1
         if isinstance(value, str | PurePath):
             found += 1
             yield str(value)
         elif type(value) in (list, tuple, set):
-            waiting += list(value)[:most]
+            waiting += list(value)[:MOST_FILES]
         elif type(value) is dict:
-            waiting += list(value.values())[:most]
+            waiting += list(value.values())[:MOST_FILES]
 
 
 def _may_name_a_file(text: str) -> bool:

@@ -33,7 +33,6 @@ _log = logging.getLogger("scalable")
 
 ROW = struct.Struct(">16sHIQQB16s16s")
 LENGTH = struct.Struct(">Q")
-DIGEST = 16
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -162,7 +161,7 @@ class Index:
         while low < high:
             middle = (low + high) // 2
             start = self._first + middle * ROW.size
-            if self._map[start : start + DIGEST] < identity:
+            if self._map[start : start + len(identity)] < identity:
                 low = middle + 1
             else:
                 high = middle

@@ -36,7 +36,7 @@ __all__ = ["CLAIMS", "INDEX", "TOKEN", "Found", "Remembered", "Shelf"]
 TOKEN, INDEX, CLAIMS = "token", "earlier.index", "earlier.claims"
 ENDS: frozenset[Kind] = frozenset({"result", "taken", "undone"})
 """What is written where a call ends that must not be made twice; a failure for good comes besides."""
-RESULTS: frozenset[Kind] = frozenset({"result", "taken"})
+WITH_RESULT: frozenset[Kind] = frozenset({"result", "taken"})
 OF_A_CLUSTER = re.compile(rb"\x8c.distributed\.", re.DOTALL)
 """How a pickle names a class of Dask's, as that of futures: they mean nothing to another cluster."""
 LOOK_EVERY_BYTES = 1 << 26
@@ -135,7 +135,7 @@ class Shelf:
 
     def _result(self, index: Index, claims: Claims, called: Called, key: str, *, once: bool) -> Found | None:
         for row in index.rows(called.identity, self._next.get(called.identity)):
-            if row.kind not in RESULTS or not self._counts(index, row, called):
+            if row.kind not in WITH_RESULT or not self._counts(index, row, called):
                 continue
             if claims.take(row.number, key):
                 self._next[called.identity] = row.number + 1
@@ -187,7 +187,7 @@ class Shelf:
     ) -> None:
         """Keep a result that shows no secret; with ``wait`` it may be written later, with others.
 
-        What the cache has is kept of a call that must not be made twice (``once``).
+        One that the cache has as well is kept of a call only that must not be made twice (``once``).
         """
         if self._pack is None or (called.cached and not once):
             return
