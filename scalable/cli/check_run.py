@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from typer import Argument
-
-from scalable.cli.options import RunsDir  # noqa: TC001 - Typer reads it
+from scalable.cli.options import RunArgument, RunsDir  # noqa: TC001 - Typer reads it
 from scalable.cli.tell import DONE, FAILED, say
 
 __all__ = ["check_run"]
 
-Run = Annotated[
-    str | None,
-    Argument(metavar="RUN", help="A run's directory or name; default: the newest run.", show_default=False),
-]
 
-
-def check_run(run: Run = None, *, runs_dir: RunsDir = None) -> int:
+def check_run(run: RunArgument = None, *, runs_dir: RunsDir = None) -> int:
     """Check the journal of a run.
 
     Each task ends once, each attempt is accounted for, and each fault that was injected.

@@ -11,7 +11,9 @@ from scalable.cli.tell import say
 
 __all__ = ["diff"]
 
-Before = Annotated[str, Argument(metavar="BEFORE", help="A run: its name, a part of it, or its directory.")]
+Before = Annotated[
+    str, Argument(metavar="BEFORE", help="A run: its id, the beginning or end of it, or its directory.")
+]
 After = Annotated[
     str, Argument(metavar="AFTER", help="Another one. `last` is the newest run, `last~1` the one before.")
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Option
 
-from scalable.cli.options import RunsDir  # noqa: TC001 - Typer reads it
+from scalable.cli.options import RunArgument, RunsDir  # noqa: TC001 - Typer reads it
 from scalable.cli.tell import USAGE, CommandError, complain, say
 
 if TYPE_CHECKING:
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
-Run = Annotated[
-    str | None,
-    Argument(metavar="RUN", help="A run's directory or name; default: the newest run.", show_default=False),
-]
 Parquet = Annotated[
     str | None, Option("--parquet", metavar="DIR", help="Write Parquet files, one for each file of the run.")
 ]
@@ -29,7 +25,11 @@ MISSING = "Parquet files are written by pyarrow, which is not installed: pip ins
 
 
 def export(
-    run: Run = None, *, parquet: Parquet = None, overwrite: Overwrite = False, runs_dir: RunsDir = None
+    run: RunArgument = None,
+    *,
+    parquet: Parquet = None,
+    overwrite: Overwrite = False,
+    runs_dir: RunsDir = None,
 ) -> None:
     """Write the files of a run as tables."""
     if parquet is None:

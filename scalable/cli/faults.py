@@ -19,7 +19,7 @@ __all__ = ["COMMANDS", "faults"]
 
 Run = Annotated[
     str | None,
-    Option("--run", metavar="ID", help="The run, by its name or a part of it; default: the newest."),
+    Option("--run", metavar="ID", help="The run, by its id, or its beginning or end; default: the newest."),
 ]
 Switch = Annotated[str | None, Argument(metavar="on|off", help="Default: the other one.", show_default=False)]
 Percent = Annotated[str, Argument(metavar="PERCENT", help="Of all attempts, such as 25.", show_default=False)]

@@ -11,10 +11,32 @@ from typing import Annotated, Any
 from typer import Argument, Option
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["Command", "Group", "Json", "ManifestFile", "RunsDir", "Target"]
+from scalable.cli.tell import USAGE, CommandError
+
+__all__ = [
+    "Command",
+    "Group",
+    "Json",
+    "Last",
+    "ManifestFile",
+    "Run",
+    "RunArgument",
+    "RunsDir",
+    "Target",
+    "refuse_both",
+]
 
 Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
 ManifestFile = Annotated[str, Argument(metavar="FILE", help="The manifest.")]
+Last = Annotated[bool, Option("--last", "--latest", help="The newest run (this is the default).")]
+Run = Annotated[
+    str | None,
+    Option("--run", metavar="ID", help="The run of this id, or of its beginning or end; or its directory."),
+]
+RunArgument = Annotated[
+    str | None,
+    Argument(metavar="RUN", help="A run's directory or name; default: the newest run.", show_default=False),
+]
 RunsDir = Annotated[
     str | None,
     Option("--runs-dir", metavar="DIR", help="Where the runs are; default: what the manifest here says."),
@@ -23,6 +45,13 @@ Target = Annotated[
     str | None,
     Option("--target", "-t", metavar="NAME", help="Where to run: a target of the manifest; default: auto."),
 ]
+
+
+def refuse_both(given: dict[str, bool], why: str) -> None:
+    """Refuse options that are given together and must not be; ``why`` goes on from their names."""
+    if all(given.values()):
+        msg = f"{' and '.join(given)} {why}: give one of them"
+        raise CommandError(msg, USAGE)
 
 
 class _AsWritten:

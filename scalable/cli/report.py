@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Option
 
-from scalable.cli.options import Json, RunsDir  # noqa: TC001 - Typer reads it
+from scalable.cli.options import Json, Last, Run, RunsDir, refuse_both
 from scalable.cli.tell import USAGE, CommandError, say, write_out
 from scalable.report.harmless import one_line
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
-Last = Annotated[bool, Option("--last", "--latest", help="The newest run (this is the default).")]
-Run = Annotated[str | None, Option("--run", metavar="ID", help="The run of this name, or of a part of it.")]
 Failures = Annotated[bool, Option("--failures", help="List what failed, and why; many are grouped.")]
 Html = Annotated[
     str | None,
@@ -70,9 +68,9 @@ def report(  # noqa: PLR0913 - each is an option
     runs_dir: RunsDir = None,
 ) -> None:
     """Show how a run went, or what failed in it, and why."""
-    _exclude({"--last": last, "--run": run is not None}, "name different runs")
-    _exclude({"--json": json, "--csv": csv}, "are different forms")
-    _exclude({"--group-by": group_by is not None, "--no-groups": no_groups}, "contradict each other")
+    refuse_both({"--last": last, "--run": run is not None}, "name different runs")
+    refuse_both({"--json": json, "--csv": csv}, "are different forms")
+    refuse_both({"--group-by": group_by is not None, "--no-groups": no_groups}, "contradict each other")
     from scalable.report.answer import Asked
     from scalable.report.selection import Wanted
 
@@ -88,16 +86,10 @@ def report(  # noqa: PLR0913 - each is an option
         _write(html, run, runs_dir)
 
 
-def _exclude(given: dict[str, bool], why: str) -> None:
-    if all(given.values()):
-        msg = f"{' and '.join(given)} {why}: give one of them"
-        raise CommandError(msg, USAGE)
-
-
 def _refuse(asked: Asked) -> None:
     """Refuse what a page has no use for: it is of the whole run."""
     if asked.form != "text":
-        _exclude({"--html": True, f"--{asked.form}": True}, "are different forms")
+        refuse_both({"--html": True, f"--{asked.form}": True}, "are different forms")
     given = [
         f"--{name}" for name in asked.wanted.__struct_fields__ if getattr(asked.wanted, name) is not None
     ]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from scalable.cli.options import RunsDir  # noqa: TC001 - Typer reads it
-from scalable.cli.tell import USAGE, CommandError
+from scalable.cli.options import Last, Run, RunsDir, refuse_both
+from scalable.cli.tell import CommandError
 from scalable.core.redact import HIDDEN
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["rerun"]
 
-Last = Annotated[bool, Option("--last", "--latest", help="The newest run (this is the default).")]
-Run = Annotated[str | None, Option("--run", metavar="ID", help="The run of this name, or of a part of it.")]
 Failures = Annotated[
     bool, Option("--failures", help="Run only what failed, or did not end: all else is as it was.")
 ]
@@ -36,9 +34,7 @@ def rerun(
     from scalable.cli.run import carried_out, session_for
     from scalable.report.locate import find_run, info_of
 
-    if last and run is not None:
-        msg = "--last and --run name different runs: give one of them"
-        raise CommandError(msg, USAGE)
+    refuse_both({"--last": last, "--run": run is not None}, "name different runs")
     path = find_run(runs_directory(runs_dir), run)
     launch = _launch(info_of(path))
     os.chdir(launch.directory)

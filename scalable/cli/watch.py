@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from scalable.cli.options import RunsDir  # noqa: TC001 - Typer reads it
+from scalable.cli.options import Last, Run, RunsDir, refuse_both
 from scalable.cli.tell import USAGE, CommandError, say
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["watch"]
 
-Last = Annotated[bool, Option("--last", "--latest", help="The newest run (this is the default).")]
-Run = Annotated[str | None, Option("--run", metavar="ID", help="The run of this name, or of a part of it.")]
 Interval = Annotated[str, Option("--interval", metavar="SECONDS", help="How often to look.")]
 Once = Annotated[bool, Option("--once", help="Look once, and end.")]
 
@@ -39,9 +37,7 @@ def watch(
     It reads the run's files, and asks its scheduler what is running and waiting, where that can be reached.
     In a pipe each state is printed once, below the one before.
     """
-    if last and run is not None:
-        msg = "--last and --run name different runs: give one of them"
-        raise CommandError(msg, USAGE)
+    refuse_both({"--last": last, "--run": run is not None}, "name different runs")
     period_s = _seconds(interval)
     from scalable.cli.places import runs_directory
     from scalable.report.locate import find_run
