@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_CALLS", "Became", "Identity", "Tasks", "became", "followed", "read_tasks"]
 
-FIELDS = ("key", "task", "function", "call", "state", "replaces", "duration_s", "cache")
+FIELDS = ("key", "task", "function", "call", "state", "replaces", "duration_s", "cache", "resumed")
 MOST_FAILED = 100_000
 MOST_KINDS = 1000
 MOST_CALLS = 8
@@ -50,7 +50,7 @@ class Tasks:
                 self.failed[identity] += 1
             else:
                 self.untold += 1
-        elif line.state == "succeeded" and line.duration_s is not None and line.cache != "hit":
+        elif line.state == "succeeded" and line.duration_s is not None and _was_made(line):
             self._spread((line.task, line.function)).add(line.duration_s)
 
     def _spread(self, kind: Kind) -> Spread:
@@ -117,6 +117,11 @@ def _way(
     if identity in after.failed:
         return "failing" if identity in well_before else "added"
     return "recovered" if identity in well_after else "gone"
+
+
+def _was_made(line: Any) -> bool:
+    """Whether the call was made in this run: to take its result from elsewhere says nothing of it."""
+    return line.cache != "hit" and line.resumed is None
 
 
 def _identity(line: Any) -> Identity:

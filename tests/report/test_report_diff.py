@@ -201,6 +201,15 @@ def test_durations_are_told_where_they_differ_plainly(here, before, after, told)
         assert list(diff_lines(found))[-1] == "Durations: none of 1 sort of tasks differs plainly"
 
 
+@pytest.mark.parametrize("taken", [{"cache": "hit"}, {"resumed": OLDER_ID}])
+def test_to_take_a_result_is_no_duration_of_the_task(here, taken):
+    before = [a_task(number) for number in range(10)]
+    after = [*(a_task(number, duration_s=0.0001, **taken) for number in range(5)), *before[5:]]
+    assert lines_of(two_runs(here, (before, ()), (after, ())))[-1] == (
+        "Durations: none of 1 sort of tasks differs plainly"
+    )
+
+
 def test_what_costs_most_in_all_comes_first_and_names_its_task(here):
     runs = []
     for factor in (1, 2):
