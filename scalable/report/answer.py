@@ -58,7 +58,7 @@ def answer(run_dir: Path, asked: Asked, now: datetime | None = None) -> Iterator
     fields_of(asked.fields, grouped=asked.by is not None)
     summary = load(run_dir, by, chosen)
     if asked.form == "json":
-        return json_lines(summary_data(summary, failures=False), _lists(summary, asked, chosen))
+        return json_lines(summary_data(summary), _lists(summary, asked, chosen))
     if not asked.detailed:
         return iter(summary_lines(summary))
     if asked.form == "csv" or asked.fields is not None:

@@ -7,8 +7,6 @@ import math
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from scalable.journal import rundir
 from scalable.report.text import failed_count, run_seconds, task_count
 
@@ -19,13 +17,13 @@ if TYPE_CHECKING:
     from scalable.journal.rundir import RunInfo
     from scalable.journal.summary import Summary
 
-__all__ = ["damaged_data", "json_lines", "run_data", "summary_data", "to_json"]
+__all__ = ["damaged_data", "finite", "json_lines", "run_data", "summary_data", "to_json"]
 
 DEL = "\x7f"
 
 
-def summary_data(summary: Summary, failures: bool) -> dict[str, Any]:  # noqa: FBT001 - the flag of that name
-    """Give the summary of a run as plain data; with ``failures``, their records as they are on disk."""
+def summary_data(summary: Summary) -> dict[str, Any]:
+    """Give the summary of a run as plain data."""
     data = run_data(summary.run_dir, summary.info) | {"status": summary.status}
     del data["counts"]  # ``tasks`` says it better
     data |= {
@@ -44,9 +42,6 @@ def summary_data(summary: Summary, failures: bool) -> dict[str, Any]:  # noqa: F
         "torn": summary.torn,
         "newer": summary.newer,
     }
-    if failures:
-        data["failures"] = [msgspec.to_builtins(record) for record in summary.failures]
-        data["session_failures"] = [msgspec.to_builtins(record) for record in summary.session_failures]
     return data
 
 
@@ -85,12 +80,13 @@ def json_lines(data: dict[str, Any], lists: dict[str, Iterable[Any]]) -> Iterato
 
 def to_json(obj: object) -> str:
     """Write plain data as JSON for any terminal and any parser: ASCII only, ``null`` for NaN and infinity."""
-    return json.dumps(_finite(obj), indent=2, allow_nan=False).replace(DEL, "\\u007f")
+    return json.dumps(finite(obj), indent=2, allow_nan=False).replace(DEL, "\\u007f")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Give plain data with ``None`` for NaN and infinity, which JSON does not know."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -206,7 +206,7 @@ import sys
 from scalable.report import data, failures, locate, text
 summary = locate.load(locate.find_run(locate.default_runs_dir(), None))
 print(*text.summary_lines(summary), *failures.failure_lines(summary))
-print(data.to_json(data.summary_data(summary, True)))
+print(data.to_json(data.summary_data(summary)))
 assert not {"dask", "distributed", "rich", "typer"} & set(sys.modules)
 """
     done = subprocess.run(

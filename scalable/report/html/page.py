@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from scalable.report.data import finite
 from scalable.report.html.columns import Columns
 from scalable.report.html.data import LIMITS, Limits, sections
 
@@ -86,13 +86,5 @@ def _json(value: Any) -> str:
     try:
         text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     except ValueError:  # a number without end: rare, so looked for only now
-        text = json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
+        text = json.dumps(finite(value), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
