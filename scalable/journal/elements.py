@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from scalable.core.text import clip, key_text
-from scalable.journal.records import FailureRecord, fields_of, rounded, utc
+from scalable.journal.records import FailureRecord, begun, fields_of, rounded, utc
 
 __all__ = ["ElementsTold", "lines"]
 
@@ -48,8 +48,8 @@ def lines(told: ElementsTold) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     tasks = []
     for index, began, duration_s, call, cache, cpu_s, (resumed, changed), before in told.well:
         times = {
-            "started_at": utc(began),
-            "finished_at": utc(began + duration_s),
+            "started_at": utc(begun(began, duration_s, told.at)),
+            "finished_at": utc(min(began + duration_s, told.at)),
             "duration_s": rounded(duration_s),
             "cpu_s": rounded(cpu_s),
         }

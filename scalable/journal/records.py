@@ -25,6 +25,7 @@ __all__ = [
     "Record",
     "TaskRecord",
     "WorkerRecord",
+    "begun",
     "failure_in",
     "fields_of",
     "rounded",
@@ -48,6 +49,13 @@ def utc(at: float | None) -> str | None:
 def rounded(seconds: float | None) -> float | None:
     """Durations of records, to the microsecond: what is finer is noise, and long to read."""
     return None if seconds is None else round(seconds, 6)
+
+
+def begun(began: float | None, duration_s: float | None, at: float) -> float | None:
+    """A start that leaves room for the duration before the record: worker and scheduler have two clocks."""
+    if began is None or duration_s is None:
+        return began
+    return min(began, math.floor(at * 1000) / 1000 - round(duration_s, 6))
 
 
 @lru_cache(maxsize=256)

@@ -11,9 +11,9 @@ from distributed import as_completed, wait
 from live import PATIENCE_S, fail, flaky, inc, touch_and_wait, until
 
 from scalable import Retry, UpstreamFailed
-from scalable.core.lifecycle import Note
+from scalable.core.lifecycle import End, Note
 from scalable.engine.messages import topic
-from scalable.engine.scheduler.tracked import failure_record
+from scalable.engine.scheduler.tracked import failure_record, task_record
 
 SOON = Retry(retries=3, base=0.01, jitter="none")
 
@@ -76,6 +76,18 @@ def test_an_attempt_does_not_end_after_the_line_that_tells_of_it(live):
     assert line.duration_s == 0.012346
     start, told = (datetime.fromisoformat(each).timestamp() for each in (line.started_at, line.at))
     assert start + line.duration_s <= told + 1e-6
+
+
+def test_a_task_has_not_ended_after_the_line_that_tells_of_it(live):
+    task = live.client.submit(inc, 1)
+    assert task.result(PATIENCE_S) == 2
+    ahead = live.supervisor.tracked[task.key]
+    at = time.time()
+    ahead.began, ahead.duration_s, ahead.finished = at + 0.01, 0.0123456789, at + 0.0223456789
+    line = task_record(ahead, live.client.cluster.scheduler.tasks[task.key], End("succeeded", 1), at)
+    start, end, told = map(seconds, (line.started_at, line.finished_at, line.at))
+    assert start + line.duration_s <= end + 0.001
+    assert start <= end <= told
 
 
 def test_queueing_is_no_part_of_a_tasks_duration(one_slot, tmp_path):

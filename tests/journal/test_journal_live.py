@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalable.core.failure import ExceptionInfo
-from scalable.journal.elements import ElementsTold
+from scalable.journal.elements import ElementsTold, lines
 from scalable.journal.live import MOST_CAUSES, MOST_FUNCTIONS, OTHERS, Live, Tail
-from scalable.journal.records import FailureRecord, TaskRecord, WorkerRecord, fields_of
+from scalable.journal.records import FailureRecord, TaskRecord, WorkerRecord, fields_of, utc
 from scalable.journal.writer import Writer
 
 names = st.sampled_from(["fit", "read", "solve"])
@@ -100,6 +100,17 @@ def test_calls_that_travelled_together_count_one_by_one():
     (function,) = live.view().functions
     assert (function.name, function.succeeded, function.failed, function.cancelled) == ("fit", 2, 1, 1)
     assert (function.total_s, function.longest_s) == (2.0, 1.5)
+
+
+def test_a_call_of_a_batch_has_not_ended_after_its_line_was_told():
+    well = [((0,), 5.2, 0.5, "f(0)", None, 0.1, (None, False), "failed")]  # by a clock that is fast
+    told = ElementsTold(
+        at=5.0, name="g", task="fit", function="m.f", component=None, attempt=2, max_attempts=3,
+        submitted=0.0, worker="worker-0", well=well,
+    )  # fmt: skip
+    (task,), (recovered,) = lines(told)
+    assert (task["started_at"], task["finished_at"], task["at"]) == (utc(4.5), utc(5.0), utc(5.0))
+    assert recovered["started_at"] == task["started_at"]
 
 
 def test_what_is_kept_is_bounded():

@@ -12,7 +12,7 @@ from scalable.core.text import key_text
 from scalable.engine.describe import call_text, function_name
 from scalable.engine.messages import SPENT
 from scalable.engine.portions import Batch, Constant, Done, Element, Merge
-from scalable.journal.records import CacheRecord, FailureRecord, TaskRecord, rounded, utc
+from scalable.journal.records import CacheRecord, FailureRecord, TaskRecord, begun, rounded, utc
 
 if TYPE_CHECKING:
     from distributed.scheduler import TaskState
@@ -170,7 +170,7 @@ def _recovered(tracked: Tracked, note: Note, common: dict[str, Any], at: float) 
         **common,
         reason=f"succeeded at attempt {note.attempt}",
         worker=tracked.worker,
-        started_at=utc(_start(tracked.began, tracked.duration_s, at)),
+        started_at=utc(begun(tracked.began, tracked.duration_s, at)),
         duration_s=rounded(tracked.duration_s),
         cpu_s=rounded(tracked.cpu_s),
         peak_rss_bytes=tracked.peak_rss_bytes,
@@ -185,17 +185,10 @@ def _failed(failure: Failure, decision: Decision, common: dict[str, Any], at: fl
         delay_s=rounded(decision.delay_s),
         reason=decision.reason,
         wait_s=rounded(failure.wait_s),
-        started_at=utc(_start(failure.started_at, failure.duration_s, at)),
+        started_at=utc(begun(failure.started_at, failure.duration_s, at)),
         duration_s=rounded(failure.duration_s),
         cpu_s=rounded(failure.cpu_s),
     )
-
-
-def _start(began: float | None, duration_s: float | None, at: float) -> float | None:
-    """A start that leaves room for the duration before the record: worker and scheduler have two clocks."""
-    if began is None or duration_s is None:
-        return began
-    return min(began, math.floor(at * 1000) / 1000 - round(duration_s, 6))
 
 
 def task_record(tracked: Tracked, state: TaskState, end: End, at: float) -> TaskRecord:
@@ -211,8 +204,8 @@ def task_record(tracked: Tracked, state: TaskState, end: End, at: float) -> Task
         replaces=end.replaces,
         attempts=end.attempts,
         submitted_at=utc(tracked.submitted),
-        started_at=utc(tracked.began),
-        finished_at=utc(tracked.finished),
+        started_at=utc(begun(tracked.began, tracked.duration_s, at)),
+        finished_at=utc(tracked.finished if tracked.finished is None else min(tracked.finished, at)),
         duration_s=rounded(tracked.duration_s),
         worker=tracked.worker,
         result_bytes=tracked.result_bytes if end.state == "succeeded" else None,
