@@ -42,6 +42,8 @@ class History(msgspec.Struct, frozen=True):
 
 def after_failure(policy: Retry, failure: Failure, past: History, *, at: float, luck: float) -> Decision:
     """Decide about an attempt that failed by its own doing."""
+    if failure.remembered is not None:
+        return _give_up(_remembered_words(failure, failure.remembered))
     if failure.kind == "permanent":
         return _give_up(_permanent_words(policy, failure, past))
     if past.failures >= policy.max_attempts:
@@ -107,10 +109,14 @@ def _give_up(reason: str) -> Decision:
     return Decision("give_up", None, reason)
 
 
+def _remembered_words(failure: Failure, run: str) -> str:
+    if failure.outcome == "worker_lost":
+        return f"it had begun when {run} ended, and idempotent=False forbids a second run"
+    return f"{failure.kind} (rule {failure.rule}) in {run}, and what it saw has not changed: not run again"
+
+
 def _permanent_words(policy: Retry, failure: Failure, past: History) -> str:
     words = f"permanent (rule {failure.rule})"
-    if failure.remembered is not None:
-        return f"{words} in {failure.remembered}, and what it saw has not changed: not run again"
     if policy.retries == 0 or past.failures >= policy.max_attempts:
         return words
     words = f"{words}: not retried although retries={policy.retries}"

@@ -120,7 +120,7 @@ def remembered(known: Remembered, subject: Subject, began: float) -> Report:
     if known.failure is not None and known.parcel is not None:
         return {"failure": {**known.failure, **facts}, "parcel": known.parcel}
     words = f"{facts['call']} had begun when {known.run} ended, and idempotent=False forbids to run it again"
-    facts |= {"outcome": "worker_lost", "kind": "permanent", "rule": "worker-lost"}
+    facts |= {"outcome": "worker_lost", "kind": "infrastructure", "rule": "worker-lost"}
     error = WorkerLost(words)
     return packed(
         Failure(exception=ExceptionInfo(dotted_name(WorkerLost), words), **facts), travel.pack(error)

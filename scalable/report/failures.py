@@ -129,10 +129,15 @@ def details(record: FailureRecord, parked: int = 0) -> Iterator[str]:
 
 def _why(record: FailureRecord) -> Iterator[str]:
     if record.remembered:
-        run = one_line(record.remembered)
-        yield f"Not run again: it failed so in {run}, and what it saw is the same (--retry-permanent runs it)"
+        yield f"Not run again: {_before(record, one_line(record.remembered))} (--retry-permanent runs it)"
     elif record.reason and _stopped_early(record):
         yield f"Why: {one_line(record.reason)}"
+
+
+def _before(record: FailureRecord, run: str) -> str:
+    if record.outcome == "worker_lost":
+        return f"it had begun when {run} ended, and idempotent=False forbids a second run"
+    return f"it failed so in {run}, and what it saw is the same"
 
 
 def _last_output(record: FailureRecord) -> Iterator[str]:
@@ -144,7 +149,8 @@ def _last_output(record: FailureRecord) -> Iterator[str]:
 def _permanent(record: FailureRecord) -> str:
     if record.kind != "permanent" or record.duration_s is None:
         return ""
-    return " (fast fail — permanent error)" if record.duration_s <= FAST_S else " (permanent error)"
+    fast = record.duration_s <= FAST_S and not record.remembered  # how long it took then is not known
+    return " (fast fail — permanent error)" if fast else " (permanent error)"
 
 
 def _stopped_early(record: FailureRecord) -> bool:

@@ -180,7 +180,7 @@ def _permanent(facts: Facts) -> str | None:
     longest = group.longest_s
     if facts.kind != "permanent" or longest is None or longest > FAST_S or not group.failed:
         return None
-    quick = f"it fails within {duration(longest)}, and trying again does not help"
+    quick = f"{_how_fast(group, longest)}trying again does not help"
     only = common(group.calls, facts.worked.calls if facts.worked else ())
     if only:
         named = ", ".join(f"`{one_line(f'{name}={value}', 60)}`" for name, value in only.items())
@@ -191,6 +191,12 @@ def _permanent(facts: Facts) -> str | None:
         return f"fix the input: {quick}"
     named = "; ".join(f"`{name}`: {_some(values)}" for name, values in several.items())
     return f"fix the input: {quick}; the calls differ in {named}"
+
+
+def _how_fast(group: Group, longest: float) -> str:
+    """Say how soon it fails, unless it was not made again: how long it took then is not known."""
+    remembered = group.sample is not None and group.sample.remembered is not None
+    return "" if remembered else f"it fails within {duration(longest)}, and "
 
 
 def _flaky(facts: Facts) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +46,20 @@ def test_a_permanent_failure_is_never_tried_again(retries, failures, rule):
     decision = decide(Retry(retries=retries), failure("permanent", rule), past(failures))
     assert (decision.action, decision.delay_s) == ("give_up", None)
     assert f"permanent (rule {rule})" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "words"),
+    [
+        ("error", "permanent", "permanent (rule timeout) in run-1, and what it saw has not changed"),
+        ("worker_lost", "infrastructure", "it had begun when run-1 ended, and idempotent=False forbids"),
+    ],
+)
+def test_what_an_earlier_run_has_said_of_a_call_is_not_tried_again(outcome, kind, words):
+    what = msgspec.structs.replace(failure(kind), outcome=outcome, remembered="run-1")
+    decision = decide(Retry(retries=5), what)
+    assert decision.action == "give_up"
+    assert decision.reason.startswith(words)
 
 
 @given(deadline=SECONDS, started=SECONDS, at=SECONDS, wait=st.none() | SECONDS, lost=st.booleans())

@@ -142,6 +142,23 @@ def test_a_task_has_a_name_whatever_is_known(changes, expected):
     assert failure_lines(of(a_failure(**changes)))[2] == f"  1. {expected}"
 
 
+@pytest.mark.parametrize(
+    ("changes", "after", "why"),
+    [
+        ({}, " (permanent error)", "it failed so in run-1, and what it saw is the same"),
+        (
+            {"outcome": "worker_lost", "kind": "infrastructure"},
+            "",
+            "it had begun when run-1 ended, and idempotent=False forbids a second run",
+        ),
+    ],
+)
+def test_a_failure_of_an_earlier_run_says_no_more_of_it_than_is_known(changes, after, why):
+    lines = failure_lines(of(a_failure(**changes, duration_s=0.0, remembered="run-1")))
+    assert f"     Duration before failure: 0.0s{after}" in lines
+    assert f"     Not run again: {why} (--retry-permanent runs it)" in lines
+
+
 def test_out_of_memory_tells_the_peak():
     assert "     Peak memory: 4.2 GiB" in failure_lines(
         of(a_failure(outcome="oom", peak_rss_bytes=4_509_715_661))

@@ -32,6 +32,21 @@ def a_group(error="builtins.ValueError", message="no such site: 4", **changes):
     return Group(**fields | changes)
 
 
+def remembered(**changes):
+    return a_failure(duration_s=0.0, remembered="run-1", **changes)
+
+
+def test_of_what_was_not_run_again_nobody_says_how_fast_it_fails():
+    words = said(a_group(sample=remembered(), longest_s=0.0))
+    assert words is not None
+    assert words.startswith("fix the input: trying again does not help")
+
+
+def test_a_call_that_may_not_run_twice_is_not_said_to_have_a_wrong_input():
+    sample = remembered(outcome="worker_lost", kind="infrastructure")
+    assert said(a_group(sample=sample, outcomes={"worker_lost": 2}, longest_s=0.0)) is None
+
+
 def said(group, worked=None):
     return tip(Facts(group, worked))
 

@@ -502,8 +502,12 @@ def test_what_must_not_be_made_twice_is_not_where_its_result_is_damaged(runs):
         return type(future.exception(timeout=30)).__name__
 
     assert runs.first(work) == "NoneType"
+    name = runs.live.run_dir.name
     assert runs.then(work) == "WorkerLost"
     assert calls(runs.mark) == {}
+    (line,) = runs.live.lines("failures")
+    assert (line["outcome"], line["kind"], line["rule"]) == ("worker_lost", "infrastructure", "worker-lost")
+    assert line["reason"] == f"it had begun when {name} ended, and idempotent=False forbids a second run"
 
 
 def test_a_call_that_failed_says_nothing_of_an_equal_one_that_had_begun(runs):
