@@ -215,10 +215,13 @@ _ROOTS = (
     "${",
 )
 _LIKE_A_TOKEN = re.compile(
-    r"(?:[_./]|-(?![0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}))(?=[a-z]{0,20}[0-9A-Z])(?:[A-Za-z0-9_\-./+=]{3}"
+    r"(?:[_./]|-(?![0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}))(?=[a-z]{0,40}[0-9A-Z]|[a-z]{30})(?:[A-Za-z0-9_\-./+=]{3}"
     r"|[A-Za-z0-9]{1,2}(?:\\[rn]|[\r\n]))"
 )
-"""What follows the prefix of every token that has one; names in lower case and Dask's keys are none."""
+"""What follows the prefix of every token that has one; names in lower case and Dask's keys are none.
+
+Some begin with many letters in lower case, which no name has without an underscore between them.
+"""
 _HINTS = tuple(dict.fromkeys(hint for shape in SHAPES for hint in shape.hints))
 
 

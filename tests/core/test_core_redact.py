@@ -117,6 +117,12 @@ def test_a_look_at_all_shapes_finds_what_the_first_look_does(each):
     assert not Redactor().harmless(each.text)
 
 
+@pytest.mark.parametrize("begins", "ghp_ github_pat_ xoxb- glpat- npm_ hf_ sk- sk_live_".split())
+@pytest.mark.parametrize("rest", ["abcdefghijklmnopqrstuvwxyz" + "0123456789", "abcdefghij" * 4])
+def test_a_token_goes_by_itself_however_many_small_letters_it_begins_with(begins, rest):
+    assert Redactor().text(f"load {begins}{rest}").startswith(f"load {begins}***")
+
+
 @pytest.mark.parametrize(("text", "shown"), SHOWN)
 def test_what_helps_to_understand_stays(text, shown):
     assert Redactor().text(text) == shown
