@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from scalable import places
+from scalable.core.redact import HIDDEN
 from scalable.errors import ScalableError
 from scalable.journal import rundir
 from scalable.report import locate
@@ -64,7 +65,7 @@ def resume_lines(summary: Summary, failed: int, *, lasting: bool = False) -> lis
         return [f"Go on from this run: {places.RESUME_VARIABLE}={run} python {_called(launch)}"]
     last = "last" if which == "--last" else shlex.quote(one_line(summary.info.run_id))
     lines = [f"Go on from this run: scalable run {_called(launch, f'--resume {last}')}"]
-    if failed:
+    if failed and not any(HIDDEN in each for each in launch.arguments):  # a rerun would refuse
         newest = "" if which == "--last" else f" {which}"
         lines.append(f"Run again what failed: scalable rerun --failures{newest}{where}")
     return lines

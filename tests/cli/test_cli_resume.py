@@ -52,6 +52,14 @@ def test_the_report_says_how_to_go_on(cli, first):
     assert [line.strip() for line in cli("report").out.splitlines()[-2:]] == lines
 
 
+def test_where_a_secret_was_given_no_command_is_suggested_that_is_refused(cli, workflow):
+    workflow(FLOW.replace('bad="3"', 'bad="3", token="", *_'))
+    assert cli("run", "flow.py", "--", "5", "3", "--token", "swordfish1").code == 3
+    assert cli("rerun", "--failures").code == 1
+    (line,) = [line for line in cli("report").out.splitlines() if "scalable run" in line or "rerun" in line]
+    assert line.strip() == "Go on from this run: scalable run flow.py --resume last -- 5 3 --token '***'"
+
+
 def test_a_run_goes_on_from_the_last_one(cli, first):
     name = newest()
     code, out, err = cli("run", "flow.py", "--resume", "last")
