@@ -72,7 +72,7 @@ def read_ends(run_dir: Path) -> Ends:
         if end.resumed is not None:
             resumed[end.resumed] += 1
             other_code[end.function] += end.code_changed
-        if end.state == "succeeded":
+        if end.state == "succeeded" and end.resumed is None:
             known = worked.get(end.function)
             if known is None:
                 known = worked[end.function] = _Function()

@@ -33,7 +33,10 @@ WORKERS = ("event", "worker", "host", "exit_code", "signal", "reason")
 
 
 class Function(msgspec.Struct, kw_only=True):
-    """What became of the tasks of one function or task name; times are seconds of the last attempts."""
+    """What became of the tasks of one function or task name; times are seconds of the last attempts.
+
+    ``timed`` is how many times there are: a result of an earlier run took none.
+    """
 
     name: str
     succeeded: int = 0
@@ -41,6 +44,7 @@ class Function(msgspec.Struct, kw_only=True):
     cancelled: int = 0
     retries: int = 0
     resumed: int = 0
+    timed: int = 0
     total_s: float = 0.0
     longest_s: float = 0.0
 
@@ -97,8 +101,9 @@ class Live:
     def hear_elements(self, told: ElementsTold) -> None:
         """Take in calls of a grid that travelled in a batch."""
         function = self._function(told.task, told.function)
-        for _, _, duration_s, *_, before in told.well:
-            self._ended(function, "succeeded", before, duration_s)
+        for _, _, duration_s, *_, (resumed, _), before in told.well:
+            function.resumed += resumed is not None
+            self._ended(function, "succeeded", before, duration_s if resumed is None else None)
         for *_, before in told.skipped:
             self._ended(function, "failed", before, None)
         function.cancelled += len(told.cancelled)
@@ -130,13 +135,15 @@ class Live:
     def _task(self, record: Any) -> None:
         function = self._function(record.task, record.function)
         function.resumed += record.resumed is not None
-        self._ended(function, record.state, record.replaces, record.duration_s)
+        made_s = record.duration_s if record.resumed is None else None
+        self._ended(function, record.state, record.replaces, made_s)
 
     def _ended(self, function: Function, state: str, before: str | None, duration_s: float | None) -> None:
         setattr(function, state, getattr(function, state) + 1)
         if before is not None:
             setattr(function, before, max(0, getattr(function, before) - 1))
         if duration_s is not None:
+            function.timed += 1
             function.total_s += duration_s
             function.longest_s = max(function.longest_s, duration_s)
 

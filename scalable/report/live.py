@@ -67,9 +67,8 @@ def _others(view: View) -> str:
 
 
 def _function(each: Function) -> tuple[str, ...]:
-    timed = each.succeeded + each.failed
     numbers = (each.ended, each.succeeded, each.failed, each.retries)
-    mean = duration(each.total_s / timed) if timed else "-"
+    mean = duration(each.total_s / each.timed) if each.timed else "-"
     return (one_line(each.name, CALL_CHARS), *map(str, numbers), mean, duration(each.longest_s))
 
 

@@ -223,5 +223,7 @@ def test_what_is_no_attempt_is_not_counted_as_one() -> None:
     metrics.count(FailureRecord(event="attempt_failed", key="k", outcome="upstream", kind="permanent"))
     metrics.count(CacheRecord(event="miss"))
     metrics.count(TaskRecord(key="k", state="cancelled", attempts=0))
+    metrics.count(TaskRecord(key="l", state="succeeded", attempts=1, duration_s=0.1, resumed="run-1"))
     assert not metrics.attempts
-    assert (metrics.ends, metrics.lookups) == ({"cancelled": 1}, {"miss": 1})
+    assert not metrics.durations
+    assert (metrics.ends, metrics.lookups) == ({"cancelled": 1, "succeeded": 1}, {"miss": 1})

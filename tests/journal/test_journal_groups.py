@@ -160,6 +160,14 @@ def test_what_succeeded_is_known_by_function(run_dir):
     assert worked.calls == tuple(f"f({n})" for n in range(8))
 
 
+def test_a_result_of_an_earlier_run_says_nothing_of_where_its_function_works(run_dir):
+    ended = TaskRecord(
+        key="a", function="m.f", state="succeeded", attempts=1, duration_s=9.0, resumed="run-1"
+    )
+    write(run_dir, "tasks", [ended])
+    assert read_ends(run_dir).worked == {}
+
+
 def test_a_task_without_a_call_is_no_example(run_dir):
     write(run_dir, "tasks", [TaskRecord(key="a", state="succeeded", attempts=1)])
     assert read_ends(run_dir).worked[None].calls == ()

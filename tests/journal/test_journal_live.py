@@ -90,6 +90,7 @@ def test_calls_that_travelled_together_count_one_by_one():
     well = [
         ((0,), 1.0, 0.5, "f(0)", None, 0.1, (None, False), None),
         ((1,), 1.0, 1.5, "f(1)", None, 0.1, (None, False), "failed"),
+        ((4,), 1.0, 0.1, "f(4)", None, None, ("run-1", False), None),
     ]
     elements = ElementsTold(
         at=1.0, name="g", task="fit", function="m.f", component=None, attempt=1, max_attempts=1,
@@ -98,8 +99,18 @@ def test_calls_that_travelled_together_count_one_by_one():
     )  # fmt: skip
     live.hear_elements(elements)
     (function,) = live.view().functions
-    assert (function.name, function.succeeded, function.failed, function.cancelled) == ("fit", 2, 1, 1)
-    assert (function.total_s, function.longest_s) == (2.0, 1.5)
+    assert (function.name, function.succeeded, function.failed, function.cancelled) == ("fit", 3, 1, 1)
+    assert (function.resumed, function.timed, function.total_s, function.longest_s) == (1, 2, 2.0, 1.5)
+
+
+def test_a_result_of_an_earlier_run_took_no_time():
+    live = Live()
+    for number, run in enumerate([None, "run-1"]):
+        took = 4.0 - 3.9 * number
+        live.hear("tasks", TaskRecord(key=str(number), function="f", state="succeeded", attempts=1,
+                                      duration_s=took, resumed=run))  # fmt: skip
+    (function,) = live.view().functions
+    assert (function.succeeded, function.resumed, function.timed, function.total_s) == (2, 1, 1, 4.0)
 
 
 def test_a_call_of_a_batch_has_not_ended_after_its_line_was_told():

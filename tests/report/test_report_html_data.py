@@ -189,6 +189,15 @@ def test_where_there_are_too_many_the_failed_come_first_then_the_retried_then_th
     assert sum(each["succeeded"] for each in data["durations"]) == 21
 
 
+def test_a_result_of_an_earlier_run_is_listed_and_is_no_duration(tmp_path):
+    story = Story(tmp_path)
+    story.end(1, 0.1, 0.5)
+    story.end(2, 0.1, 0.0, resumed="run-1")
+    data = shown(story.run_dir)
+    assert len(rows_of(data)) == 2
+    assert [each["succeeded"] for each in data["durations"]] == [1]
+
+
 def test_a_failed_task_that_is_not_shown_is_not_taken_for_one_that_goes_on(tmp_path):
     story = Story(tmp_path)
     for number in range(10):

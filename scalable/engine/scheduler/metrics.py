@@ -58,7 +58,7 @@ class Metrics:
         """Count what a session tells."""
         if isinstance(record, TaskRecord):
             self.ends[record.state] += 1
-            if record.state == SUCCEEDED:
+            if record.state == SUCCEEDED and record.resumed is None:
                 self._attempt(SUCCEEDED, "", record.duration_s)
         elif isinstance(record, FailureRecord):
             self._failure(record)
@@ -70,8 +70,9 @@ class Metrics:
         self.ends[SUCCEEDED] += len(told.well)
         self.ends["failed"] += len(told.skipped)
         self.ends["cancelled"] += len(told.cancelled)
-        for _, _, duration_s, *_ in told.well:
-            self._attempt(SUCCEEDED, "", duration_s)
+        for _, _, duration_s, *_, (resumed, _), _ in told.well:
+            if resumed is None:
+                self._attempt(SUCCEEDED, "", duration_s)
 
     def _failure(self, record: FailureRecord) -> None:
         if record.event != "attempt_failed" or record.attempt is None:  # it recovered, or never ran

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chosen", "choose", "short_name"]
 
-FIELDS = ("key", "task", "function", "state", "replaces", "attempts", "duration_s")
+FIELDS = ("key", "task", "function", "state", "replaces", "attempts", "duration_s", "resumed")
 RANKS = {"failed": 3, "cancelled": 1, "succeeded": 0}
 RETRIED = 2
 
@@ -38,7 +38,7 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 def choose(run_dir: Path, most: int, durations: Durations) -> Chosen:
-    """Read the ends of a run: choose at most ``most``, and add what succeeded to the durations.
+    """Read the ends of a run: choose at most ``most``; add to the durations those that succeeded in it.
 
     Those that failed come first, then the retried, the cancelled, and the longest.
     """
@@ -48,7 +48,7 @@ def choose(run_dir: Path, most: int, durations: Durations) -> Chosen:
     for place, (end, _) in enumerate(Slim(run_dir, "tasks", FIELDS)):
         if end.replaces is not None or end.key in last:
             last[end.key] = place
-        if end.state == "succeeded":
+        if end.state == "succeeded" and end.resumed is None:
             durations.add(short_name(end), end.duration_s, failed=False)
         score = (_rank(end), end.duration_s or 0.0, -place)
         notable += score[0] > 0
