@@ -45,6 +45,11 @@ def say(*words):
     print(*words, flush=True)
 
 
+def stay():
+    '''Be there for signals: Python would handle one that comes just before a long sleep after it.'''
+    while True: time.sleep(0.02)
+
+
 def keep_busy(session, runs=run_until_closed):
     '''One task waits to be retried, one runs, two are queued: on one slot.'''
     client = session.client

@@ -53,7 +53,10 @@ def _launch(info: RunInfo) -> Launch:
         )
         raise CommandError(msg)
     if launch.command != "run":
-        msg = f"{info.run_id} was not begun by `scalable run`: begin it again with SCALABLE_RESUME set"
+        msg = (
+            f"{info.run_id} was not begun by `scalable run`: "
+            f"begin it again with SCALABLE_RESUME={info.run_id} in the environment"
+        )
         raise CommandError(msg)
     if any(HIDDEN in each for each in launch.arguments):
         msg = (

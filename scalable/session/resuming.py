@@ -169,7 +169,7 @@ class OtherCode:
             if record.get("code_changed") and record["function"] not in self._said:
                 self._said.add(record["function"])
                 words = "results of %s are kept from %s, although its code has changed since; %s"
-                how = "--rerun-changed makes them again"
+                how = "to make them again, resume with --rerun-changed or rerun_changed=True"
                 _log.warning(words, record["function"], record["resumed"], how)
 
 

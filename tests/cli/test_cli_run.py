@@ -375,7 +375,8 @@ def until_closed():
 def main(client):
     client.submit(until_closed)
     print("ready", flush=True)
-    time.sleep(600)
+    while True:
+        time.sleep(0.02)  # Python would handle a signal that comes just before a long sleep after it
 """
 
 

@@ -245,7 +245,7 @@ def test_ctrl_c_without_with_interrupts_the_run(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_workers_are_idle_makes_no_noise(tmp_path: Path) -> None:
-    program = Program(tmp_path, "with ScalableSession.local(workers=1): say('idle'); time.sleep(600)")
+    program = Program(tmp_path, "with ScalableSession.local(workers=1): say('idle'); stay()")
     program.read()
 
     program.signal_group(signal.SIGINT)
@@ -333,7 +333,7 @@ def own(number, frame):
 signal.signal(signal.SIGTERM, own)
 session.start()
 say("ready")
-time.sleep(600)
+stay()
 """
     program = Program(tmp_path, body)
     program.read()
@@ -351,7 +351,7 @@ with ScalableSession.local(workers=1, processes=False) as client:
     def own(number, frame): sys.exit(7)
     signal.signal(signal.SIGTERM, own)
     say("ready")
-    time.sleep(600)
+    stay()
 """
     program = Program(tmp_path, body)
     program.read()
@@ -372,7 +372,7 @@ def own(number, frame):
     ours(number, frame)
 signal.signal(signal.SIGTERM, own)
 say("ready")
-time.sleep(600)
+stay()
 """
     program = Program(tmp_path, body)
     program.read()
@@ -388,7 +388,7 @@ def test_sigterm_closes_every_session_of_the_process(tmp_path: Path) -> None:
 sessions = [ScalableSession.local(workers=1, processes=False, project=name) for name in "ab"]
 for session in sessions: session.start()
 say("ready")
-time.sleep(600)
+stay()
 """
     program = Program(tmp_path, body)
     program.read()
@@ -426,7 +426,7 @@ thread = threading.Thread(target=session.close)
 thread.start()
 thread.join()
 say("closed")
-time.sleep(600)
+stay()
 """
     program = Program(tmp_path, body)
     program.read()

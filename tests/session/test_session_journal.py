@@ -93,7 +93,7 @@ def test_a_full_disk_costs_records_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_of_also_when_the_process_is_terminated(tmp_path: Path) -> None:
-    program = Program(tmp_path, FULL + "say('waiting')\ntime.sleep(600)")
+    program = Program(tmp_path, FULL + "say('waiting')\nstay()")
     while program.read() != "waiting":
         pass
 

@@ -263,7 +263,7 @@ futures = [client.submit(hang_up, retry=late), client.submit(wait)]
 while not (session.overview()["waiting"] and session.overview()["running"]): time.sleep(0.02)
 client.publish_dataset(futures[0], name="waiting")
 say("ready")
-time.sleep(600)
+stay()
 """,
     )
     program.read()
