@@ -19,6 +19,7 @@ __all__ = [
     "Json",
     "Last",
     "ManifestFile",
+    "Overlay",
     "Run",
     "RunArgument",
     "RunsDir",
@@ -44,6 +45,14 @@ RunsDir = Annotated[
 Target = Annotated[
     str | None,
     Option("--target", "-t", metavar="NAME", help="Where to run: a target of the manifest; default: auto."),
+]
+Overlay = Annotated[
+    list[str] | None,
+    Option(
+        "--overlay",
+        metavar="NAME",
+        help="An overlay of the manifest to lay over it; give it again for more, later ones on top.",
+    ),
 ]
 
 

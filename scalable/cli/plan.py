@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from scalable.cli.options import ManifestFile, Target  # noqa: TC001 - Typer reads it
+from scalable.cli.options import ManifestFile, Overlay, Target  # noqa: TC001 - Typer reads it
 from scalable.cli.tell import CommandError, say
 from scalable.places import MANIFEST
 
@@ -23,11 +23,13 @@ Output = Annotated[
 ]
 
 
-def plan(file: ManifestFile = MANIFEST, target: Target = None, output: Output = None) -> None:
+def plan(
+    file: ManifestFile = MANIFEST, target: Target = None, overlay: Overlay = None, output: Output = None
+) -> None:
     """Show what would start."""
     from scalable.session.session import ScalableSession
 
-    planned = ScalableSession.from_yaml(file, target).plan()
+    planned = ScalableSession.from_yaml(file, target, tuple(overlay or ())).plan()
     if output is not None:
         _write(planned, output)
     _show(planned)

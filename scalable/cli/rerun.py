@@ -38,7 +38,7 @@ def rerun(
     path = find_run(runs_directory(runs_dir), run)
     launch = _launch(info_of(path))
     os.chdir(launch.directory)
-    session = session_for(Path(launch.file), launch.manifest, launch.target)
+    session = session_for(Path(launch.file), launch.manifest, launch.target, launch.overlays)
     if failures:
         session.resume(str(path.absolute()), retry_permanent=True)
     return carried_out(session, Path(launch.file), list(launch.arguments), launch.target)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from scalable.cli.options import Target  # noqa: TC001 - Typer reads it
+from scalable.cli.options import Overlay, Target  # noqa: TC001 - Typer reads it
 from scalable.cli.tell import (
     DONE,
     FAILED,
@@ -87,6 +87,7 @@ def run(  # noqa: PLR0913 - each is an option
     arguments: Arguments = None,
     manifest: Manifest = None,
     target: Target = None,
+    overlay: Overlay = None,
     max_failures: MaxFailures = None,
     inject: Inject = None,
     resume: Resume = None,
@@ -102,7 +103,7 @@ def run(  # noqa: PLR0913 - each is an option
     from scalable.cli.workflow import find
 
     path = find(workflow)
-    session = session_for(path, manifest, target)
+    session = session_for(path, manifest, target, tuple(overlay or ()))
     if max_failures is not None:
         session.limit_failures(_whole(max_failures))
     if resume is not None:
@@ -158,20 +159,26 @@ def _launch(session: ScalableSession, location: Path, given: list[str], target: 
         arguments=tuple(given),
         manifest=None if source is None else str(source.absolute()),
         target=target,
+        overlays=session.plan().overlays,
         directory=str(directory),
     )
 
 
-def session_for(path: Path, manifest: str | None, target: str | None) -> ScalableSession:
+def session_for(
+    path: Path, manifest: str | None, target: str | None, overlays: tuple[str, ...] = ()
+) -> ScalableSession:
     """Return a session for a workflow: of a manifest that is named, beside it or here, else of none."""
     from scalable.session.session import ScalableSession
 
     candidates = [Path(manifest)] if manifest is not None else [path.with_name(MANIFEST), Path(MANIFEST)]
     for candidate in candidates:
         if manifest is not None or candidate.exists():
-            return ScalableSession.from_yaml(candidate, target)
+            return ScalableSession.from_yaml(candidate, target, overlays)
     if target not in {None, "auto", "local"}:
         msg = f"there is no {MANIFEST} beside {path.name} or here: without one there is no target `{target}`"
+        raise CommandError(msg, USAGE)
+    if overlays:
+        msg = f"there is no {MANIFEST} beside {path.name} or here: without one there are no overlays"
         raise CommandError(msg, USAGE)
     return ScalableSession.local()
 

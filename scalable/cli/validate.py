@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from scalable.cli.options import ManifestFile  # noqa: TC001 - Typer reads it
+from scalable.cli.options import ManifestFile, Overlay  # noqa: TC001 - Typer reads it
 from scalable.cli.tell import say
 from scalable.places import MANIFEST
 
 __all__ = ["validate"]
 
 
-def validate(file: ManifestFile = MANIFEST) -> None:
+def validate(file: ManifestFile = MANIFEST, overlay: Overlay = None) -> None:
     """Check a manifest and report all its problems."""
     from scalable.manifest.load import load
 
-    manifest = load(file)
+    manifest = load(file, overlays=tuple(overlay or ()))
     targets = ", ".join(manifest.targets)
-    say(f"{file}: valid (project {manifest.project.name}, targets: {targets})")
+    overlays = f", overlays: {', '.join(manifest.overlays)}" if manifest.overlays else ""
+    say(f"{file}: valid (project {manifest.project.name}, targets: {targets}{overlays})")

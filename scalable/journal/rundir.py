@@ -55,6 +55,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     arguments: Annotated[tuple[str, ...], Meta(description="What it was given.")] = ()
     manifest: Annotated[str | None, Meta(description="Path of the manifest.")] = None
     target: Annotated[str | None, Meta(description="The target that was asked for.")] = None
+    overlays: Annotated[
+        tuple[str, ...], Meta(description="The overlays that were laid over the manifest.")
+    ] = ()
     directory: Annotated[str, Meta(description="The current directory then.")]
 
 

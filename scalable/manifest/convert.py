@@ -15,7 +15,7 @@ from msgspec import Struct, inspect
 from scalable.errors import ManifestError
 from scalable.manifest import scalars
 from scalable.manifest.kinds import Shape, shape
-from scalable.manifest.nodes import Broken, Entry, Items, Node, Scalar, Table, at, plain
+from scalable.manifest.nodes import Broken, Entry, Items, Node, Scalar, Table, at, is_null, plain
 from scalable.manifest.problems import Problems, join, nearest, suggest
 from scalable.manifest.scalars import Unfit
 from scalable.manifest.targets import PROVIDERS
@@ -50,12 +50,12 @@ class Converter:
         values: dict[str, Any] = {}
         for entry in table.entries:
             if entry.key in known:
-                if not _is_null(entry.node):
+                if not is_null(entry.node):
                     values[entry.key] = self._value(entry.node, known[entry.key], join(path, entry.key))
             elif entry.key not in tags:
                 self._unknown(entry, path, known.keys() | tags)
         for name in _required(cls):
-            if _is_null(at(table, name)):
+            if is_null(at(table, name)):
                 hint = f"a manifest begins with `{name}: 1`"
                 self.problems.add(table.place, join(path, name), f"`{name}` is missing", hint)
         return {name: value for name, value in values.items() if value is not _BAD}
@@ -67,7 +67,7 @@ class Converter:
     def _table(self, node: Node, path: str) -> Table | None:
         if isinstance(node, Table):
             return node
-        if not isinstance(node, Broken) and not _is_null(node):
+        if not isinstance(node, Broken) and not is_null(node):
             got = "a list" if isinstance(node, Items) else scalars.shown(node)
             self.problems.add(node.place, path, f"expected a mapping (`key: value` lines), got {got}")
         return None
@@ -148,15 +148,15 @@ class Converter:
         for entry in table.entries if table else ():
             if entry.key not in _ANY_TARGET:
                 self._unknown(entry, path, _ANY_TARGET)
-            elif entry.key in _ALIKE and not _is_null(entry.node):
+            elif entry.key in _ALIKE and not is_null(entry.node):
                 self._value(entry.node, _ALIKE[entry.key], join(path, entry.key))
         return _BAD
 
     def _provider(self, node: Node, table: Table | None, path: str) -> str | None:
-        if table is None and not _is_null(node):
+        if table is None and not is_null(node):
             return None
         written = at(table, _TAG)
-        if written is not None and not _is_null(written):
+        if written is not None and not is_null(written):
             value = self._value(written, _PROVIDER, join(path, _TAG))
             return None if value is _BAD else str(value)
         keys = [entry.key for entry in table.entries if entry.key != _TAG] if table else []
@@ -166,10 +166,6 @@ class Converter:
             hint = f"one of: {', '.join(sorted(PROVIDERS))}"
             self.problems.add(place, join(path, _TAG), f"`{_TAG}` is missing", hint)
         return None
-
-
-def _is_null(node: Node | None) -> bool:
-    return node is None or (isinstance(node, Scalar) and node.value is None)
 
 
 @cache

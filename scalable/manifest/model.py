@@ -203,7 +203,7 @@ class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ()
     overlays: Annotated[
         dict[str, dict[str, Any]],
-        Meta(description="Named differences; checked for their shape, not applied."),
+        Meta(description="Named differences, laid over the rest with `--overlay NAME`; null takes away."),
     ] = {}
 
 
@@ -211,11 +211,12 @@ class Manifest(Document, frozen=True, kw_only=True):
     """A manifest that was read and found right.
 
     ``source`` is its file, ``None`` for a mapping; ``text`` is what was written, for the run's copy: its
-    variables are not expanded.
+    variables are not expanded. ``laid_over`` names the overlays that the rest was read with.
     """
 
     source: Path | None = None
     text: str = ""
+    laid_over: tuple[str, ...] = ()
 
     @property
     def redacted(self) -> tuple[str, ...]:

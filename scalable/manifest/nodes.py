@@ -23,6 +23,7 @@ __all__ = [
     "Table",
     "at",
     "from_python",
+    "is_null",
     "plain",
 ]
 
@@ -94,6 +95,11 @@ def at(node: Node | None, *keys: str) -> Node | None:
             return None
         node = next((entry.node for entry in node.entries if entry.key == key), None)
     return node
+
+
+def is_null(node: Node | None) -> bool:
+    """Whether there is nothing: no node, or one that says `null`."""
+    return node is None or (isinstance(node, Scalar) and node.value is None)
 
 
 def plain(node: Node) -> Any:

@@ -14,7 +14,7 @@ import msgspec
 from scalable.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
 __all__ = ["Place", "Problem", "Problems", "Unreadable", "join", "nearest", "suggest"]
 
@@ -73,6 +73,9 @@ class Problems:
                 file=self.file, line=place.line, column=place.column, path=path, message=message, hint=hint
             )
         )
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self._found)
 
     def within(self, path: str) -> bool:
         """Whether there is one at a key, or below it."""

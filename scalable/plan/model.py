@@ -97,6 +97,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     project: str
     target: str
     provider: str
+    overlays: tuple[str, ...] = ()
     options: dict[str, Any] = {}
     pools: tuple[Pool, ...] = ()
     components: dict[str, ComponentPlan] = {}

@@ -36,6 +36,7 @@ def resolve(manifest: Manifest, target: str | None, environ: Mapping[str, str], 
         project=manifest.project.name,
         target=name,
         provider=chosen.provider,
+        overlays=manifest.laid_over,
         options=_options(manifest, chosen),
         pools=layout.pools,
         components=layout.components,
@@ -47,7 +48,7 @@ def resolve(manifest: Manifest, target: str | None, environ: Mapping[str, str], 
         cache=manifest.cache,
         telemetry=manifest.telemetry,
         redact=manifest.redacted,
-        warnings=(*layout.warnings, *_unapplied(manifest), *_unbounded(manifest), *_injected(manifest)),
+        warnings=(*layout.warnings, *_unbounded(manifest), *_injected(manifest)),
     )
 
 
@@ -98,7 +99,3 @@ def _unbounded(manifest: Manifest) -> Iterator[str]:
 def _injected(manifest: Manifest) -> tuple[str, ...]:
     """Say that a run is a test: somebody may have forgotten it."""
     return () if manifest.faults is None else (f"{INJECTED}: {Setting.of(manifest.faults.build())}.",)
-
-
-def _unapplied(manifest: Manifest) -> tuple[str, ...]:
-    return ("Overlays are checked, but not applied.",) if manifest.overlays else ()

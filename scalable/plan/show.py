@@ -30,7 +30,8 @@ def html(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    yield f"Plan {plan.fingerprint} of {plan.project}: target {plan.target} ({plan.provider})"
+    over = f", overlaid with {' and '.join(plan.overlays)}" if plan.overlays else ""
+    yield f"Plan {plan.fingerprint} of {plan.project}: target {plan.target} ({plan.provider}){over}"
     yield from _section("Workers", [_pool(pool) for pool in plan.pools])
     if not plan.pools:
         yield from _section("Scheduler", [[str(plan.options.get("address") or "from Dask's configuration")]])

@@ -93,6 +93,7 @@ def _called(launch: Launch, *options: str) -> str:
         words.append(f"--manifest {shlex.quote(locate.shown_path(Path(launch.manifest)))}")
     if launch.target is not None:
         words.append(f"--target {shlex.quote(one_line(launch.target))}")
+    words += [f"--overlay {shlex.quote(one_line(each))}" for each in launch.overlays]
     given = [shlex.quote(one_line(each)) for each in launch.arguments]
     if options and any(each.startswith("-") for each in launch.arguments):
         words.append("--")

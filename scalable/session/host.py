@@ -1,15 +1,17 @@
-"""What the machine that plans has: CPUs and memory that this process may use, and which software."""
+"""The process that plans: CPUs and memory that it may use, its software, and whether it is a worker's."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 from contextlib import suppress
 from pathlib import Path
 
+from scalable.errors import SessionError
 from scalable.plan import Host
 
-__all__ = ["this_host", "versions"]
+__all__ = ["refuse_in_a_worker", "this_host", "versions"]
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -28,6 +30,16 @@ def _limit(path: str) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def refuse_in_a_worker() -> None:
+    """Workers import the script that starts them. One without a guard would start a session in each."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        msg = (
+            "the script that starts this session was imported by a worker, and would start it again: "
+            "put what it does under `if __name__ == '__main__':`"
+        )
+        raise SessionError(msg)
 
 
 def versions() -> dict[str, str]:

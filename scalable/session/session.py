@@ -6,7 +6,6 @@ It imports Dask only when it starts, so that planning and checking stay quick.
 from __future__ import annotations
 
 import html
-import multiprocessing
 import os
 import time
 import warnings
@@ -26,12 +25,12 @@ from scalable.manifest import Manifest, from_mapping, load
 from scalable.plan import Plan, resolve
 from scalable.session import resuming
 from scalable.session.endings import Endings, reason_of, session_failed, status_of
-from scalable.session.host import this_host, versions
+from scalable.session.host import refuse_in_a_worker, this_host, versions
 from scalable.session.terms import Terms
 from scalable.telemetry.opening import open_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from scalable.client import ScalableClient
@@ -68,17 +67,25 @@ class ScalableSession:
         self._state = "new"
 
     @classmethod
-    def from_yaml(cls, path: str | os.PathLike[str] = places.MANIFEST, target: str | None = None) -> Self:
+    def from_yaml(
+        cls,
+        path: str | os.PathLike[str] = places.MANIFEST,
+        target: str | None = None,
+        overlays: Sequence[str] = (),
+    ) -> Self:
         """Read a manifest. ``target=None`` means ``$SCALABLE_TARGET``, else "auto".
 
-        Raises :class:`~scalable.errors.ManifestError` with every problem of the file and its place.
+        ``overlays`` names those of its differences that are laid over the rest, in this order. Raises
+        :class:`~scalable.errors.ManifestError` with every problem of the file and its place.
         """
-        return cls(load(Path(path)), target)
+        return cls(load(Path(path), overlays=overlays), target)
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], target: str | None = None) -> Self:
+    def from_mapping(
+        cls, mapping: Mapping[str, Any], target: str | None = None, overlays: Sequence[str] = ()
+    ) -> Self:
         """Take the manifest from a mapping instead of a file."""
-        return cls(from_mapping(mapping), target)
+        return cls(from_mapping(mapping, overlays=overlays), target)
 
     @classmethod
     def local(
@@ -193,7 +200,7 @@ class ScalableSession:
         if self._state != "new":
             msg = f"this session is {self._state}: a session starts once; make another one"
             raise SessionError(msg)
-        _refuse_in_a_worker()
+        refuse_in_a_worker()
         self._plan = plan = self._fitting(plan) if plan is not None else self.plan()
         self._state = "starting"
         try:
@@ -385,13 +392,3 @@ class ScalableSession:
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}</p>"
-
-
-def _refuse_in_a_worker() -> None:
-    """Workers import the script that starts them. One without a guard would start a session in each."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        msg = (
-            "the script that starts this session was imported by a worker, and would start it again: "
-            "put what it does under `if __name__ == '__main__':`"
-        )
-        raise SessionError(msg)

@@ -104,6 +104,19 @@ def test_the_plan_is_shown_and_written(cli, workdir):
     assert written["fingerprint"] in out
 
 
+def test_an_overlay_is_laid_over_the_manifest(cli, workdir):
+    overlays = "overlays: {ci: {max_failures: 2}, more: {max_failures: 5}}\n"
+    (workdir / "scalable.yaml").write_text(MANIFEST + overlays, encoding="utf-8")
+    assert "stops" not in cli("plan").out
+    assert "the run stops after more than 2" in cli("plan", "--overlay", "ci").out
+    assert "the run stops after more than 5" in cli("plan", "--overlay", "ci", "--overlay", "more").out
+    assert cli("validate", "--overlay", "ci").out.endswith("targets: local, overlays: ci, more)\n")
+    for command in ("plan", "validate"):
+        code, out, err = cli(command, "--overlay", "c")
+        assert (code, out) == (2, "")
+        assert "there is no overlay 'c'; did you mean `ci`?" in err
+
+
 def test_a_terminal_gets_the_same_plan(cli, workdir, monkeypatch):
     (workdir / "scalable.yaml").write_text(MANIFEST, encoding="utf-8")
     plain = cli("plan").out

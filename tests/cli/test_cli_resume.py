@@ -169,3 +169,24 @@ def test_the_command_names_what_is_not_found_unasked(cli, workflow):
     out = cli("report", "--runs-dir", runs).out
     command = "scalable run 'flows/my flow.py' --resume last --manifest other.yaml --target local 5 3"
     assert f"Go on from this run: {command}" in out
+
+
+def test_the_overlays_of_a_run_hold_when_it_is_begun_again(cli, workflow, workdir):
+    workflow(FLOW)
+    manifest = Path("scalable.yaml")
+    manifest.write_text(manifest.read_text() + "overlays: {strict: {max_failures: 0}, 'very strict': {}}\n")
+    assert (
+        cli("run", "flow.py", "--overlay", "strict", "--overlay", "very strict").code == 1
+    )  # it was stopped
+    out = cli("report").out
+    assert "scalable run flow.py --resume last --overlay strict --overlay 'very strict'" in out
+    assert cli("rerun").code == 1
+    assert cli("run", "flow.py").code == 3
+
+
+def test_without_a_manifest_there_are_no_overlays(cli, workflow):
+    workflow(FLOW)
+    Path("scalable.yaml").unlink()
+    code, _, err = cli("run", "flow.py", "--overlay", "ci")
+    assert code == 2
+    assert "there is no scalable.yaml beside flow.py or here: without one there are no overlays" in err

@@ -172,7 +172,9 @@ def test_patience_ends_and_tasks_fail_by_themselves(threads: Live, up: Path):
 
 
 def test_a_deadline_goes_on_while_a_task_is_parked(threads: Live, up: Path):
-    policy = Retry(retries=3, base=0.1, jitter="none", deadline=0.4)  # parked or not, there is no time for all
+    policy = Retry(
+        retries=3, base=0.1, jitter="none", deadline=0.4
+    )  # parked or not, there is no time for all
     futures = threads.client.map(ask, [up] * THRESHOLD, range(THRESHOLD), retry=policy)
     ended(futures)
     for future in futures:

@@ -108,7 +108,7 @@ RIGHT: list[dict[str, Any]] = [
     {"components": {"c": {"memory": "none", "walltime": 60, "mounts": ["a:/a"]}}},
     {"tasks": {"t": {"timeout": 0.5, "idempotent": None, "retries": "${R:-2}"}}},
     {"retry": {"r": {"jitter": "none", "base": "2s", "transient": ["OSError"]}}},
-    {"redact": ["a"], "overlays": {"o": {"any": [1, {"thing": None}]}}},
+    {"redact": ["a"], "overlays": {"o": {"tasks": {"t": {"timeout": 1}}}}},
 ]
 
 WRONG: list[dict[str, Any]] = [

@@ -104,9 +104,9 @@ def test_an_unknown_key_is_told_with_the_nearest_and_all_valid_ones() -> None:
 
 
 def test_overlays_are_kept_as_they_are_written() -> None:
-    overlays = read("overlays: {a: {b: [1, {c: null}], d: x}, e: }").overlays
+    overlays = read("overlays: {a: {redact: [x], tasks: {t: null}}, e: }").overlays
 
-    assert overlays == {"a": {"b": [1, {"c": None}], "d": "x"}, "e": {}}
+    assert overlays == {"a": {"redact": ["x"], "tasks": {"t": None}}, "e": {}}
 
 
 def test_redacted_names_are_told_once_wherever_they_are_listed() -> None:
@@ -486,14 +486,14 @@ def test_a_mapping_says_what_a_file_says() -> None:
         "project": {"name": "p"},
         "components": {"a": {"cpus": 2, "memory": "2GiB", "env": {"A": 1}}},
         "retry": {"r": {"transient": ("OSError",)}},
-        "overlays": {"o": {"x": [1.5, None, True]}},
+        "overlays": {"o": {"components": {"a": {"cpus": 1.5, "memory": None}}}},
     }
 
     manifest = from_mapping(written, environ={})
 
     again = loads(manifest.text, environ={})
     assert again.components == manifest.components
-    assert again.overlays == manifest.overlays == {"o": {"x": [1.5, None, True]}}
+    assert again.overlays == manifest.overlays == written["overlays"]
     assert json.loads(manifest.text)["project"] == {"name": "p"}
     assert manifest.source is None
 

@@ -79,9 +79,21 @@ def test_a_plan_is_shown_section_by_section(manifest: Manifest) -> None:
             "  .c  at most 50 GB",
             "Warnings:",
             "  Containers are not used on a local target; tasks run in the environment of this process.",
-            "  Overlays are checked, but not applied.",
         ]
     )
+
+
+def test_a_plan_says_which_overlays_it_is_made_with() -> None:
+    mapping = {"version": 1, "overlays": {"ci": {"max_failures": 3}, "big": {"cache": {"dir": "x"}}}}
+    plain, over = (
+        resolve(from_mapping(mapping, overlays=each), None, {}, HOST) for each in ([], ["ci", "big"])
+    )
+
+    assert str(over).startswith(
+        f"Plan {over.fingerprint} of project: target local (local), overlaid with ci and big\n"
+    )
+    assert "the run stops after more than 3" in str(over)
+    assert plain.fingerprint != over.fingerprint
 
 
 def test_a_cluster_is_shown_with_its_range_of_workers(manifest: Manifest) -> None:
