@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scalable.report.failures import details, error_words, heading, name_of
 from scalable.report.frames import last_user_frame, last_user_line
 from scalable.report.harmless import one_line
-from scalable.report.quantities import clock, count, duration
+from scalable.report.quantities import clock, count, duration, numbered
 from scalable.report.tips import Facts, tip
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def tip_lines(summary: Summary) -> Iterator[str]:
         group = groups.get(getattr(record, summary.by) or "unknown")
         if group is not None and (words := tip_of(summary, group)):
             found.setdefault(words, []).append(number)
-    lines = [f"  {', '.join(map(str, numbers))}. {words}" for words, numbers in found.items()]
+    lines = [f"  {numbered(numbers)}. {words}" for words, numbers in found.items()]
     lines += [
         f"  {error_words(group.sample)}: {words}"
         for group in summary.groups

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from scalable.report.harmless import one_line
 
-__all__ = ["between", "clock", "count", "duration", "moment", "size"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["between", "clock", "count", "duration", "moment", "numbered", "size"]
 
 UNKNOWN = "unknown"
 TENTHS_BELOW_S, WHOLE_BELOW_S, TEN_MINUTES_S, MINUTE_S, HOUR_S = 100, 10, 600, 60, 3600
 KIBI = 1024
+FEW = 2
+
+
+def numbered(numbers: Sequence[int]) -> str:
+    """Word numbers that rise: ``1, 2``, and ``1 to 9, 12`` where three or more follow each other."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    words = (f"{run[0]} to {run[-1]}" if len(run) > FEW else ", ".join(map(str, run)) for run in runs)
+    return ", ".join(words)
 
 
 def duration(seconds: float | None) -> str:

@@ -200,6 +200,14 @@ def test_of_a_long_text_the_ends_are_kept_without_halves_of_secrets():
     assert Redactor().bounded("short") == "short"
 
 
+def test_a_lot_of_packed_data_is_looked_at_for_what_is_known_only():
+    token, much = b"ghp_" + b"aB3" * 12, b"x" * 200_000
+    assert not Redactor().harmless_bytes(token)
+    assert Redactor().harmless_bytes(much + token)
+    assert not Redactor(values=["swordfish1"]).harmless_bytes(much + b"swordfish1")
+    assert Redactor(values=["swordfish1"]).harmless_bytes(much)
+
+
 def test_a_key_is_kept_apart_from_others_that_held_a_secret():
     one, other = (told.key(f"load-ghp_{number * 36}", b"salt") for number in "12")
     assert one != other

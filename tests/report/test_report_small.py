@@ -12,7 +12,7 @@ from report_samples import TRACEBACK
 
 from scalable.report.frames import last_user_frame, last_user_line
 from scalable.report.harmless import one_line, shorten
-from scalable.report.quantities import between, clock, count, duration, moment, size
+from scalable.report.quantities import between, clock, count, duration, moment, numbered, size
 
 
 @pytest.mark.parametrize(
@@ -198,3 +198,17 @@ def test_the_place_is_found_in_what_python_prints(function):
 def test_no_traceback_text_is_too_odd(text):
     place = last_user_frame(HEADER + text + frame(text, 1, text))
     assert place is None or place.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ([], ""),
+        ([4], "4"),
+        ([1, 2], "1, 2"),
+        ([1, 2, 3], "1 to 3"),
+        ([1, 3, 4, 5, 6, 8, 9], "1, 3 to 6, 8, 9"),
+    ],
+)
+def test_numbers_that_follow_each_other_are_a_range(numbers, words):
+    assert numbered(numbers) == words
