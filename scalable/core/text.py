@@ -11,7 +11,16 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MESSAGE_BYTES", "TRACEBACK_BYTES", "clean", "clip", "fingerprint", "key_text", "text_of"]
+__all__ = [
+    "MESSAGE_BYTES",
+    "TRACEBACK_BYTES",
+    "clean",
+    "clip",
+    "fingerprint",
+    "key_text",
+    "short_name",
+    "text_of",
+]
 
 MARK = " … [cut]"
 KEY_BYTES, MESSAGE_BYTES, TRACEBACK_BYTES = 1024, 4096, 5000  # of one record, as JSON
@@ -47,6 +56,11 @@ def key_text(key: object) -> str:
         return text
     digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     return f"{clip(text, KEY_BYTES - len(digest) - 1)} {digest}"
+
+
+def short_name(task: str | None, function: str | None) -> str:
+    """Name what a task runs: by its task, else by its function without the module."""
+    return task or (function or "").rpartition(".")[2] or "unknown"
 
 
 def fingerprint(exception_type: str, message: str, frames: Sequence[tuple[str, str, str]]) -> str:

@@ -11,12 +11,10 @@ that of ``grid.reading``.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from scalable.errors import GridError
 from scalable.grid.reading import read, wrong
 from scalable.manifest.problems import suggest
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
     from scalable.grid.reading import Array, Word
 
-__all__ = ["Expression", "Indexed", "parse", "unravel"]
+__all__ = ["Expression", "Indexed", "parse"]
 
 
 class Indexed(msgspec.Struct, frozen=True):
@@ -121,18 +119,6 @@ def parse(text: str) -> Expression:
     for word, message in _faults(inputs, outputs):
         raise wrong(text, word.at, message)  # one at a time: the next may be but its consequence
     return Expression(tuple(map(_indexed, inputs)), tuple(map(_indexed, outputs)))
-
-
-def unravel(number: int, shape: Sequence[int]) -> tuple[int, ...]:
-    """Turn the number of an element into its indices; the last axis is counted through first (row-major)."""
-    if not 0 <= number < math.prod(shape):
-        msg = f"there is no element {number} in the shape {tuple(shape)}"
-        raise GridError(msg)
-    indices = []
-    for size in reversed(shape):
-        number, index = divmod(number, size)
-        indices.append(index)
-    return tuple(reversed(indices))
 
 
 # --- what is written well, and means nothing --------------------------------------------------------------

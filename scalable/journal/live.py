@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from scalable.core.text import short_name
 from scalable.journal.reader import Growing
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Live:
         )
 
     def _function(self, task: str | None, function: str | None) -> Function:
-        name = task or (function or "unknown").rpartition(".")[2]
+        name = short_name(task, function)
         if name not in self._functions and len(self._functions) >= MOST_FUNCTIONS:
             name = OTHERS
         found = self._functions.get(name)

@@ -47,7 +47,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     def detailed(self) -> bool:
         """Whether failures are asked for."""
         options = (self.by, self.fields)
-        plain = self.grouped and self.wanted.anything and options == (None, None) and self.form != "csv"
+        plain = self.grouped and self.wanted.everything and options == (None, None) and self.form != "csv"
         return self.failures or not plain
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scalable.journal.records import FailureRecord
     from scalable.journal.summary import Summary
 
-__all__ = ["FAST_S", "details", "entries", "error_words", "failure_lines", "heading", "name_of"]
+__all__ = ["FAST_S", "details", "entries", "error_words", "heading", "name_of"]
 
 FAST_S = 10.0  # a permanent failure within this time is called a fast one
 MOST_UPSTREAM = 20
@@ -29,11 +29,6 @@ OUTCOMES = {
     "upstream": "an input of the task failed",
     "cancelled": "the task was cancelled",
 }
-
-
-def failure_lines(summary: Summary) -> list[str]:
-    """List the failures that a summary keeps."""
-    return list(entries(summary))
 
 
 def entries(

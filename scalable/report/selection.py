@@ -33,7 +33,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     where: str | None = None
 
     @property
-    def anything(self) -> bool:
+    def everything(self) -> bool:
         """Whether nothing was asked for in particular."""
         return self == Wanted()
 

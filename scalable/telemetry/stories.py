@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from scalable.core.text import short_name
+
 __all__ = ["SpanEvent", "Stories", "TaskSpan", "nanoseconds"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -105,7 +107,7 @@ class Stories:
         if error is not None:
             attributes["error.type"] = error[0]
         return TaskSpan(
-            name=line["task"] or (line["function"] or "task").rpartition(".")[2],
+            name=short_name(line["task"], line["function"]),
             start_ns=start_ns,
             end_ns=max(start_ns, nanoseconds(line["finished_at"] or line["at"])),
             attributes=attributes,

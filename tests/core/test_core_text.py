@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scalable.core.text import MARK, clean, clip, fingerprint, key_text, text_of
+from scalable.core.text import MARK, clean, clip, fingerprint, key_text, short_name, text_of
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates, too
 FRAMES = [("model.py", "solve", "return 1 / x"), ("grid.py", "load", "solve(0)")]
@@ -106,3 +106,16 @@ def test_a_huge_key_is_bounded_and_told_apart_from_others_like_it(filling):
     assert one != other
     assert one == key_text(filling * 100_000 + "1")
     assert json_bytes(one) <= 1024
+
+
+@pytest.mark.parametrize(
+    ("task", "function", "name"),
+    [
+        ("fit", "sites.measure", "fit"),
+        (None, "sites.measure", "measure"),
+        (None, "measure", "measure"),
+        (None, None, "unknown"),
+    ],
+)
+def test_a_task_is_known_by_its_name_else_by_its_function(task, function, name):
+    assert short_name(task, function) == name

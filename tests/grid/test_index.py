@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scalable import GridError
-from scalable.grid.index import Expression, Indexed, parse, unravel
+from scalable.grid.index import Expression, Indexed, parse
 
 ELECTROSTATICS = "V_left[a], V_right[b] -> electrostatics[a, b]"
 
@@ -263,14 +263,12 @@ def test_a_shared_axis_is_walked_once():
     assert list(found.items()) == [("i", 10), ("j", 10), ("k", 5), ("l", 2)]
 
 
-def test_an_element_is_counted_row_by_row_and_read_from_its_places():
+def test_an_element_is_read_from_its_places():
     expression = parse("x[i, j], y[j, :, k] -> z[i, j, k]")
     sizes = expression.sizes({"x": (5, 2), "y": (2, 7, 3)})
     assert tuple(sizes.values()) == (5, 2, 3)
-    element = unravel(23, tuple(sizes.values()))
-    assert element == (3, 1, 2)
-    assert expression.places("x", element) == (3, 1)
-    assert expression.places("y", element) == (1, None, 2)
+    assert expression.places("x", (3, 1, 2)) == (3, 1)
+    assert expression.places("y", (3, 1, 2)) == (1, None, 2)
 
 
 @pytest.mark.parametrize(
@@ -356,18 +354,6 @@ def test_sizes_and_places_are_those_of_numpy(case):
             places = expression.places(name, element)
             read = arrays[name][tuple(slice(None) if place is None else place for place in places)]
             assert np.array_equal(read, everywhere[element])
-
-
-@given(st.lists(st.integers(1, 5), max_size=4), st.data())
-def test_elements_are_numbered_as_numpy_numbers_them(shape, data):
-    number = data.draw(st.integers(0, int(np.prod(shape, dtype=int)) - 1))
-    assert unravel(number, shape) == tuple(map(int, np.unravel_index(number, tuple(shape))))
-
-
-@pytest.mark.parametrize(("number", "shape"), [(6, (2, 3)), (-1, (2, 3)), (0, (2, 0)), (1, ())])
-def test_an_element_that_there_is_not_is_refused(number, shape):
-    with pytest.raises(GridError, match=re.escape(f"there is no element {number} in the shape {shape}")):
-        unravel(number, shape)
 
 
 def test_places_are_asked_for_an_input_and_one_index_per_axis():

@@ -13,6 +13,7 @@ from scalable.core.failure import ExceptionInfo
 from scalable.journal.records import FailureRecord
 from scalable.journal.rundir import RunInfo, write_info
 from scalable.journal.summary import Summary
+from scalable.report.failures import entries
 
 RUN_ID = "run-20261121T024806Z-local-baf2fe61"
 OLDER_ID = "run-20261120T101500Z-local-0badcafe"
@@ -104,3 +105,8 @@ def write_run(runs_dir: Path, run_id: str = RUN_ID, **changes: Any) -> Path:
 
 def write_lines(run_dir: Path, name: str, *records: msgspec.Struct) -> None:
     (run_dir / name).write_bytes(msgspec.json.Encoder().encode_lines(records))
+
+
+def failure_lines(summary: Summary) -> list[str]:
+    """The list of failures that a report gives of a summary."""
+    return list(entries(summary))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_samples import a_failure, a_summary, an_info, an_upstream
+from report_samples import a_failure, a_summary, an_info, an_upstream, failure_lines
 
 from scalable.core.failure import ExceptionInfo
-from scalable.report.failures import error_words, failure_lines
+from scalable.report.failures import error_words
 from scalable.report.text import runs_lines, summary_lines
 
 NOT_RETRIED = (

@@ -205,7 +205,7 @@ def test_a_report_never_imports_dask():
 import sys
 from scalable.report import data, failures, locate, text
 summary = locate.load(locate.find_run(locate.default_runs_dir(), None))
-print(*text.summary_lines(summary), *failures.failure_lines(summary))
+print(*text.summary_lines(summary), *failures.entries(summary))
 print(data.to_json(data.summary_data(summary)))
 assert not {"dask", "distributed", "rich", "typer"} & set(sys.modules)
 """

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from report_samples import a_failure, a_summary
+from report_samples import a_failure, a_summary, failure_lines
 
-from scalable.report.failures import failure_lines
 from scalable.report.text import progress_line, summary_lines
 
 TOLD = {

@@ -137,8 +137,8 @@ def test_all_that_is_asked_for_must_hold(wanted, expected):
 
 def test_nothing_asked_for_is_everything():
     assert select(Wanted(), NOW).test is None
-    assert Wanted().anything
-    assert not Wanted(task="").anything
+    assert Wanted().everything
+    assert not Wanted(task="").everything
 
 
 def test_a_line_without_a_name_or_a_time_is_not_meant():

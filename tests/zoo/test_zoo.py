@@ -13,7 +13,7 @@ from zoo_table import ALL, ANIMALS, GATE, MARK, Animal
 
 from scalable.core.policy import dotted_name
 from scalable.journal.summary import summarise
-from scalable.report.failures import failure_lines
+from scalable.report.failures import entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +136,7 @@ def test_an_animal_ends_as_its_row_says_and_harms_nobody(zoo: Zoo, animal, isola
 
 
 def shown(zoo: Zoo) -> str:
-    return "\n".join(failure_lines(summarise(zoo.run_dir)))
+    return "\n".join(entries(summarise(zoo.run_dir)))
 
 
 @pytest.mark.parametrize("zoo", ALL, indirect=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scalable.core.text import short_name
 from scalable.journal.failures import NOT_FINAL
 from scalable.journal.reader import Slim
 from scalable.report.failures import error_words
-from scalable.report.html.choose import short_name
 from scalable.report.html.columns import Columns, Origin, amount, began
 from scalable.report.html.texts import NONE, Texts
 
@@ -52,7 +52,7 @@ class Attempts:
                 continue
             if record.outcome != "upstream":
                 self.failed += 1
-                durations.add(short_name(record), record.duration_s, failed=True)
+                durations.add(short_name(record.task, record.function), record.duration_s, failed=True)
                 over_time.add(self._origin.after(record.at) / 1000, record.action)
             row = tasks.rows.get(record.key)
             if row is None and room is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from scalable.core.text import short_name
 from scalable.journal.reader import Slim
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from scalable.report.html.tallies import Durations
 
-__all__ = ["Chosen", "choose", "short_name"]
+__all__ = ["Chosen", "choose"]
 
 FIELDS = ("key", "task", "function", "state", "replaces", "attempts", "duration_s", "resumed")
 RANKS = {"failed": 3, "cancelled": 1, "succeeded": 0}
@@ -49,7 +50,7 @@ def choose(run_dir: Path, most: int, durations: Durations) -> Chosen:
         if end.replaces is not None or end.key in last:
             last[end.key] = place
         if end.state == "succeeded" and end.resumed is None:
-            durations.add(short_name(end), end.duration_s, failed=False)
+            durations.add(short_name(end.task, end.function), end.duration_s, failed=False)
         score = (_rank(end), end.duration_s or 0.0, -place)
         notable += score[0] > 0
         if len(best) < most:
@@ -57,11 +58,6 @@ def choose(run_dir: Path, most: int, durations: Durations) -> Chosen:
         elif score > best[0]:
             heapreplace(best, score)
     return Chosen(frozenset(-place for _, _, place in best), last, notable <= most)
-
-
-def short_name(record: Any) -> str:
-    """Name what a task runs: by its task, else by its function without the module."""
-    return record.task or (record.function or "").rpartition(".")[2] or "unknown"
 
 
 def _rank(end: Any) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scalable.core.text import short_name
 from scalable.journal.reader import Slim
 from scalable.report.harmless import one_line
-from scalable.report.html.choose import short_name
 from scalable.report.html.columns import UNKNOWN, Columns, Origin, amount, began
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Tasks:
         number = self._texts.line
         return self.columns.add(
             key=one_line(record.key or "", LONGEST_KEY),
-            call=one_line(record.call or short_name(record)),
-            name=number(short_name(record)),
+            call=one_line(record.call or short_name(record.task, record.function)),
+            name=number(short_name(record.task, record.function)),
             function=number(record.function),
             component=number(record.component),
             state=state,
