@@ -111,7 +111,7 @@ def test_a_task_that_never_ran_has_an_exception_and_no_attempt() -> None:
 
 def test_a_cancelled_task_is_no_error() -> None:
     span = Stories().hear("tasks", end("cancelled", 0, task=None, function=None, started_at=None))
-    assert (span.name, span.error, span.events) == ("task", None, ())
+    assert (span.name, span.error, span.events) == ("unknown", None, ())
 
 
 def test_a_failure_whose_line_was_lost_is_still_one() -> None:
