@@ -33,7 +33,9 @@ for processes in (True, False):
         assert client.gather(client.map(inc, range(9))) == list(range(1, 10))
         assert len(client.submit(bytes, 10_000_000).result()) == 10_000_000
         client.submit(inc, 1).add_done_callback(lambda future: None)
-    me = psutil.Process()
+    me, until = psutil.Process(), time.monotonic() + 20
+    while any("AsyncProcess" in each.name for each in threading.enumerate()) and time.monotonic() < until:
+        time.sleep(0.01)  # Dask tells these to end with their nanny, and does not wait for it
     say(json.dumps({
         "children": [" ".join(child.cmdline()) for child in me.children(recursive=True)],
         "threads": {each.name.split("_")[0]: each.daemon for each in threading.enumerate()},
