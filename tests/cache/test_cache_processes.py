@@ -386,7 +386,7 @@ def test_an_interrupted_wait_leaves_no_file_open(tmp_path, monkeypatch):
     monkeypatch.setattr(locks.fcntl, "flock", interrupted)
     with pytest.raises(KeyboardInterrupt):
         KeyLock(tmp_path / "lock").acquire()
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208 - others may close theirs meanwhile
 
 
 def test_a_lock_file_that_cannot_be_removed_is_let_go_all_the_same(tmp_path, monkeypatch):

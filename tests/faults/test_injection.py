@@ -101,7 +101,7 @@ def test_a_delay_delays_and_its_task_is_not_injected(threads):
 def test_a_hang_ends_at_the_limit_of_the_task(processes, isolate):
     with processes.client.inject(FaultPlan(kind="hang", max_hang=60, first=1)):
         task = processes.client.submit(
-            inc, 1, timeout=3.0, isolate=isolate, retry=Retry(retries=1, base=0.01)
+            inc, 1, timeout=6.0, isolate=isolate, retry=Retry(retries=1, base=0.01)
         )
         assert task.result(PATIENCE_S) == 2
     line = processes.lines("failures", task, event="attempt_failed")[0]
