@@ -1,9 +1,10 @@
-"""Text made safe and short for a record: valid UTF-8, bounded in the bytes that it takes as JSON."""
+"""Text made safe and short for records and pages: valid UTF-8, bounded in the bytes that it takes as JSON."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,7 @@ __all__ = [
     "TRACEBACK_BYTES",
     "clean",
     "clip",
+    "csp_source",
     "fingerprint",
     "key_text",
     "short_name",
@@ -61,6 +63,11 @@ def key_text(key: object) -> str:
 def short_name(task: str | None, function: str | None) -> str:
     """Name what a task runs: by its task, else by its function without the module."""
     return task or (function or "").rpartition(".")[2] or "unknown"
+
+
+def csp_source(text: str) -> str:
+    """Name a script or a style in a ``Content-Security-Policy``, by its digest (W3C CSP level 3)."""
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def fingerprint(exception_type: str, message: str, frames: Sequence[tuple[str, str, str]]) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from scalable.core.lifecycle import ENDED
+from scalable.core.text import short_name
 from scalable.journal import rundir
 from scalable.report import locate
 from scalable.report.commands import failures_command, resume_lines
@@ -199,7 +200,7 @@ def progress_line(overview: dict[str, int], parked: Sequence[dict[str, Any]] = (
 
 def _parked_words(told: dict[str, Any]) -> str:
     """Word what a function's tasks wait for: ``fetch, ConnectionError: refused, 12 tasks since 14:03:07``."""
-    name = one_line(str(told["task"] or told["function"].rpartition(".")[2]), 60)
+    name = one_line(short_name(told["task"], told["function"]), 60)
     since = datetime.fromtimestamp(told["since"]).astimezone().strftime("%H:%M:%S")
     return f"{name}, {one_line(told['error'], 100)}, {count(told['tasks'], 'task')} since {since}"
 

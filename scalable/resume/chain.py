@@ -113,12 +113,12 @@ def forget_old(runs_dir: Path, project: str, keep_runs: int, needed: Sequence[Ru
 
     What is ``needed`` stays as well, what runs, and what that goes on from.
     """
-    names = {each.name for each in needed}
-    for path, info in rundir.runs(runs_dir):
+    names, runs = {each.name for each in needed}, list(rundir.runs(runs_dir))
+    for path, info in runs:
         if _runs(info) and info.resumes is not None:
             with suppress(OSError, msgspec.DecodeError):  # it is written or removed just now
                 names.update(each.name for each in chain(path))
-    own = [(path, info) for path, info in rundir.runs(runs_dir) if info.project == project]
+    own = [(path, info) for path, info in runs if info.project == project]
     for path, info in own[keep_runs:]:
         if info.run_id not in names and not _runs(info):
             shutil.rmtree(path / RESULTS, ignore_errors=True)

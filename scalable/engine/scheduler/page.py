@@ -7,13 +7,13 @@ for ``/scalable/data`` every second. The two stay when the plugin goes, and say 
 from __future__ import annotations
 
 import json
-from base64 import b64encode
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from tornado.web import RequestHandler
+
+from scalable.core.text import csp_source
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -56,7 +56,7 @@ class _Page(RequestHandler):
         script, style = (
             text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("script", "style")
         )
-        allowed = f"connect-src 'self'; script-src {_digest(script)}; style-src {_digest(style)}"
+        allowed = f"connect-src 'self'; script-src {csp_source(script)}; style-src {csp_source(style)}"
         others = "default-src 'none'; base-uri 'none'; frame-ancestors 'self'"
         self.set_header("Content-Security-Policy", f"{allowed}; {others}")
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -72,7 +72,3 @@ class _Data(RequestHandler):
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
         self.finish(json.dumps(standing(supervisor) if supervisor is not None else []))
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"

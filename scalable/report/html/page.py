@@ -7,12 +7,11 @@ special as well, as they are ASCII.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from scalable.core.text import csp_source
 from scalable.report.data import finite
 from scalable.report.html.columns import Columns
 from scalable.report.html.data import LIMITS, Limits, sections
@@ -73,13 +72,9 @@ def _script() -> str:
 
 def _policy(style: str, script: str) -> str:
     return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        f"default-src 'none'; style-src {csp_source(style)}; script-src {csp_source(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _json(value: Any) -> str:
